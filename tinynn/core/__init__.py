@@ -1,0 +1,1 @@
+"""The framework itself: parameters, passes, layers, losses, optimizers."""

@@ -1,0 +1,108 @@
+"""Checks of constructor arguments: each returns the value in its clean form or raises, naming the owner."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+from collections.abc import Mapping
+
+import numpy as np
+
+from tinynn.errors import ArgumentError, ArgumentTypeError, expects
+from tinynn.typing import Seed
+
+__all__ = ["boolean", "choice", "generator", "layer_generator", "number", "refuse_foreign", "size"]
+
+FOREIGN = {
+    "inplace": "no layer works in place on what it is given",
+    "device": "arrays live in main memory",
+    "foreach": "there is one implementation, and it is the fast one",
+    "fused": "there is one implementation, and it is the fast one",
+    "capturable": "there are no graphs to capture",
+    "differentiable": "an optimizer step has no gradient here",
+}
+"""Arguments of PyTorch that mean nothing here, each with the reason why."""
+
+
+def refuse_foreign(owner: type, arguments: Mapping[str, object]) -> None:
+    """Refuse arguments that only PyTorch has with a sentence that says to drop them.
+
+    Raises:
+        ArgumentTypeError: if one of them was given and ``owner`` does not define it itself.
+    """
+    for name in arguments:
+        if name in FOREIGN and name not in inspect.signature(owner).parameters:
+            raise ArgumentTypeError(
+                expects(
+                    owner.__name__, f"no argument {name!r}", f"{name}={arguments[name]!r}", f"drop it: {FOREIGN[name]}"
+                )
+            )
+
+
+def size(owner: str, name: str, value: object) -> int:
+    """Return ``value`` as an int of at least 1."""
+    what = f"{name} to be a positive integer"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise ArgumentTypeError(expects(owner, what, repr(value)))
+    if value < 1:
+        raise ArgumentError(expects(owner, what, repr(value)))
+    return int(value)
+
+
+def number(
+    owner: str,
+    name: str,
+    value: object,
+    *,
+    above: float = -math.inf,
+    low: float = -math.inf,
+    high: float = math.inf,
+    below: float = math.inf,
+) -> float:
+    """Return ``value`` as a finite float with ``above < value``, ``low <= value <= high`` and ``value < below``."""
+    bounds = ((">", above), (">=", low), ("<=", high), ("<", below))
+    limits = " and ".join(f"{sign} {bound:g}" for sign, bound in bounds if math.isfinite(bound))
+    what = f"a finite {name} {limits}".rstrip()
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise ArgumentTypeError(expects(owner, what, repr(value)))
+    result = float(value)
+    if not (math.isfinite(result) and above < result < below and low <= result <= high):
+        raise ArgumentError(expects(owner, what, repr(result)))
+    return result
+
+
+def boolean(owner: str, name: str, value: object) -> bool:
+    """Return ``value`` as a bool; nothing but True and False will do."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ArgumentTypeError(expects(owner, f"{name} to be True or False", repr(value)))
+    return bool(value)
+
+
+def choice(owner: str, name: str, value: object, choices: tuple[str, ...]) -> str:
+    """Return ``value``, which must be one of ``choices``."""
+    if not isinstance(value, str):
+        raise ArgumentTypeError(expects(owner, f"{name} to be one of {', '.join(map(repr, choices))}", repr(value)))
+    if value not in choices:
+        raise ArgumentError(expects(owner, f"{name} to be one of {', '.join(map(repr, choices))}", repr(value)))
+    return value
+
+
+def generator(owner: str, rng: Seed) -> np.random.Generator:
+    """Return the generator for a whole model or run: the given one, one made from a seed, or a fresh one."""
+    if rng is None or (isinstance(rng, numbers.Integral) and not isinstance(rng, (bool, np.bool_)) and rng >= 0):
+        return np.random.default_rng(None if rng is None else int(rng))
+    if not isinstance(rng, np.random.Generator):
+        raise ArgumentTypeError(expects(owner, "rng to be a numpy.random.Generator, a seed >= 0 or None", repr(rng)))
+    return rng
+
+
+def layer_generator(owner: str, rng: np.random.Generator | None) -> np.random.Generator:
+    """Return the generator for one layer, where a seed is refused.
+
+    Layers of equal shape that are each given the same seed start with equal weights and stay alike.
+    """
+    if rng is not None and not isinstance(rng, np.random.Generator):
+        remedy = "write rng = np.random.default_rng(0) once and pass it to every layer"
+        raise ArgumentTypeError(expects(owner, "rng to be a numpy.random.Generator or None", repr(rng), remedy))
+    return generator(owner, rng)

@@ -1,0 +1,92 @@
+"""How arrays come in, and which dtype they take."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import numpy as np
+
+from tinynn.errors import ArgumentTypeError, DTypeError, ShapeError, expects
+from tinynn.typing import Array, ArrayLike, DTypeLike
+
+__all__ = ["as_array", "as_dtype", "cast", "complex_path", "floating", "get_default_dtype", "set_default_dtype"]
+
+_default_dtype: np.dtype[np.floating] = np.dtype(np.float64)
+_complex_allowed: ContextVar[bool] = ContextVar("complex_allowed", default=False)
+
+
+def set_default_dtype(dtype: DTypeLike) -> None:
+    """Set the dtype of parameters created from now on: float64 (the default) or float32.
+
+    Raises:
+        ArgumentTypeError: for any other dtype.
+    """
+    global _default_dtype
+    _default_dtype = as_dtype("set_default_dtype", dtype)
+
+
+def get_default_dtype() -> np.dtype[np.floating]:
+    """Return the dtype that parameters are created with where none is given."""
+    return _default_dtype
+
+
+def as_dtype(owner: str, dtype: DTypeLike | None) -> np.dtype[np.floating]:
+    """Return ``dtype`` as a NumPy dtype, the default for None; parameters are float32 or float64 and nothing else."""
+    if dtype is None:
+        return _default_dtype
+    with contextlib.suppress(TypeError):
+        result = np.dtype(dtype)
+        if result in (np.float32, np.float64) and result.isnative:
+            return result
+    raise ArgumentTypeError(expects(owner, "dtype to be float32 or float64", repr(dtype)))
+
+
+def as_array(owner: object, name: str, x: ArrayLike) -> Array:
+    """Take in what a user gave as an array: anything that ``np.asarray`` takes and that holds real numbers.
+
+    Args:
+        owner: the object that the array was given to, named in errors.
+        name: the name of the argument.
+        x: an array, a number, nested lists, a data frame, ...
+
+    Raises:
+        DTypeError: for complex numbers, objects, text, dates, structured, masked and sparse arrays.
+        ShapeError: for ragged lists.
+    """
+    if type(x) is np.ndarray and x.dtype.kind == "f":
+        return x
+    what = f"{name} to be an array of real numbers"
+    if isinstance(x, np.ma.MaskedArray):
+        raise DTypeError(expects(owner, what, "a masked array", "fill it first: x.filled(value)"))
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ShapeError(expects(owner, what, f"a {type(x).__name__} that is ragged ({error})")) from None
+    if array.dtype.kind in "fiub" or (array.dtype.kind == "c" and _complex_allowed.get()):
+        return array
+    actual = f"{type(x).__name__} of dtype {array.dtype}" if array.dtype != object else f"a {type(x).__name__}"
+    raise DTypeError(expects(owner, what, actual))
+
+
+def cast(x: Array, dtype: np.dtype[np.floating]) -> Array:
+    """Return ``x`` in ``dtype``: itself where it has it already, a copy otherwise."""
+    if x.dtype is dtype or x.dtype == dtype or (x.dtype.kind == "c" and _complex_allowed.get()):
+        return x
+    return x.astype(dtype)
+
+
+def floating(x: Array) -> Array:
+    """Return ``x`` as floating-point numbers: itself if it is, integers and booleans in the default dtype."""
+    return x if x.dtype.kind in "fc" else x.astype(_default_dtype)
+
+
+@contextlib.contextmanager
+def complex_path() -> Iterator[None]:
+    """Let complex numbers through the checks above, so that a gradient can be measured by a complex step."""
+    token = _complex_allowed.set(True)
+    try:
+        yield
+    finally:
+        _complex_allowed.reset(token)

@@ -1,0 +1,108 @@
+"""How the parameters, buffers and layers of a layer are found: by looking at its attributes, when asked.
+
+Attributes are followed into lists, tuples and dicts with string keys, to any depth. Where this cannot see, a layer or
+parameter is an error: it would be left out of training and of files without a word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from tinynn.core.parameter import Buffer, Parameter, StateArray
+from tinynn.errors import DiscoveryError
+
+__all__ = ["attributes", "each_once", "own", "trainable", "walk"]
+
+T = TypeVar("T")
+
+
+def attributes(layer: Any, kind: type[T] | tuple[type[T], ...]) -> Iterator[tuple[str, T]]:
+    """Yield the objects of one kind among the attributes of ``layer`` with their names (``"blocks.0"`` in a list).
+
+    Raises:
+        DiscoveryError: if one sits in a set, under a key that is no string, in ``__slots__``, in a class attribute, or
+            under a name with a dot.
+    """
+    layer_class = type(layer)
+    for cls in layer_class.__mro__:
+        slots = cls.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if _holds(getattr(layer, name, None), kind):
+                raise _hidden(layer, f"the slot {name!r}", "remove __slots__ from the class")
+        for name, value in cls.__dict__.items():
+            if isinstance(value, (list, tuple, dict, set, frozenset, kind)) and _holds(value, kind):
+                raise _hidden(layer, f"the class attribute {name!r}", "create it in __init__, one for each layer")
+    for name, value in vars(layer).items():
+        if isinstance(value, (list, tuple, dict, set, frozenset, kind)):
+            yield from _inside(layer, name, value, kind, ())
+
+
+def _inside(layer: Any, name: str, value: Any, kind: Any, path: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, kind):
+        if "." in name.rpartition(".")[2] or name.startswith("."):
+            raise _hidden(layer, f"the name {name!r}", "use a name without dots")
+        yield name, value
+    elif id(value) in path:
+        return
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(key, str) and "." not in key:
+                yield from _inside(layer, f"{name}.{key}", item, kind, (*path, id(value)))
+            elif _holds(item, kind):
+                raise _hidden(layer, f"the key {key!r} of {name!r}", "use strings without dots as keys")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _inside(layer, f"{name}.{index}", item, kind, (*path, id(value)))
+    elif isinstance(value, (set, frozenset)) and _holds(value, kind):
+        raise _hidden(layer, f"the set {name!r}", "use a list: a set has no order")
+
+
+def _holds(value: Any, kind: Any, path: tuple[int, ...] = ()) -> bool:
+    if isinstance(value, kind):
+        return True
+    if id(value) in path or not isinstance(value, (list, tuple, dict, set, frozenset)):
+        return False
+    items = value.values() if isinstance(value, dict) else value
+    return any(_holds(item, kind, (*path, id(value))) for item in items)
+
+
+def _hidden(layer: Any, where: str, remedy: str) -> DiscoveryError:
+    name = type(layer).__name__
+    return DiscoveryError(
+        f"{name} expects layers, parameters and buffers in its own attributes, or in lists, tuples and dicts there, "
+        f"got one in {where}; {remedy}"
+    )
+
+
+def own(layer: Any) -> list[tuple[str, StateArray]]:
+    """Return the parameters, then the buffers, that belong to ``layer`` itself, with their names."""
+    found = list(attributes(layer, StateArray))
+    kinds = (Parameter, Buffer)
+    return [(name, value) for kind in kinds for name, value in found if isinstance(value, kind)]
+
+
+def walk(layer: Any, path: str = "", above: tuple[int, ...] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield ``layer`` and every layer below it with its path, as often as it is reached; cycles end."""
+    yield path, layer
+    for name, child in layer.named_children():
+        if id(child) not in above and child is not layer:
+            yield from walk(child, f"{path}.{name}" if path else name, (*above, id(layer)))
+
+
+def each_once(pairs: Iterator[tuple[str, T]]) -> Iterator[tuple[str, T]]:
+    """Yield the pairs whose object did not come before, by identity."""
+    seen: set[int] = set()
+    for name, value in pairs:
+        if id(value) not in seen:
+            seen.add(id(value))
+            yield name, value
+
+
+def trainable(layer: Any) -> bool:
+    """Whether ``layer`` or a layer below it has a parameter that requires a gradient. Fast: it runs in every step."""
+    for value in layer.__dict__.values():
+        if type(value) is Parameter and value.requires_grad:
+            return True
+    values = (value for _, found in walk(layer) for _, value in own(found))
+    return any(isinstance(value, Parameter) and value.requires_grad for value in values)

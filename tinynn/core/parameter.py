@@ -1,0 +1,196 @@
+"""Arrays that belong to a layer: parameters, which are trained, and buffers, which are not."""
+
+from __future__ import annotations
+
+import numpy as np
+from typing_extensions import override
+
+from tinynn.core.arrays import as_array, as_dtype, cast, get_default_dtype
+from tinynn.errors import DTypeError, ShapeError, expects
+from tinynn.typing import Array, ArrayLike, DTypeLike, Shape
+
+__all__ = ["Buffer", "Parameter", "StateArray"]
+
+
+class StateArray:
+    """An array with a fixed place: assigning to ``data`` copies into it, so whoever holds it stays up to date."""
+
+    __slots__ = ("__weakref__", "_data", "shape")
+
+    __array_ufunc__ = None  # or NumPy would turn `self.weight -= x` into an array, and the parameter would be lost
+
+    def __init__(self, data: Array) -> None:
+        self._data = data
+        self.shape: Shape = data.shape
+
+    @property
+    def data(self) -> Array:
+        """The live array. What is assigned is copied in and must have the same shape."""
+        return self._data
+
+    @data.setter
+    def data(self, value: ArrayLike) -> None:
+        if value is not self._data:
+            np.copyto(self._data, self.fit("data", value))
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """The dtype of ``data``."""
+        return self._data.dtype
+
+    @property
+    def size(self) -> int:
+        """The number of elements of ``data``."""
+        return self._data.size
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes of ``data``."""
+        return self._data.ndim
+
+    def fit(self, name: str, value: ArrayLike) -> Array:
+        """Return ``value`` as an array that can be copied into one like ``data``, changing nothing.
+
+        Floating arrays are cast to the dtype of ``data``. Whole arrays of another kind are refused, plain Python
+        numbers are not.
+
+        Raises:
+            ShapeError: if the shape differs.
+            DTypeError: if the kind differs (integers for floats, floats for integers, ...).
+        """
+        if isinstance(value, StateArray):
+            value = value.data
+        array = as_array(self, name, value)
+        if array.shape != self._data.shape:
+            raise ShapeError(expects(self, f"{name} of shape {self._data.shape}", array.shape))
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            array = array.astype(np.result_type(self._data.dtype, value), copy=False)
+        if array.dtype.kind != self._data.dtype.kind and array.dtype.kind != "c":
+            raise DTypeError(expects(self, f"{name} of dtype {self._data.dtype}", array.dtype))
+        return array.astype(self._data.dtype, copy=False) if array.dtype.kind != "c" else array
+
+    def astype(self, dtype: DTypeLike) -> None:
+        """Replace ``data`` by an array of another floating dtype; integers stay as they are."""
+        new = as_dtype(type(self).__name__, dtype)
+        if self._data.dtype.kind == "f":
+            self._data = cast(self._data, new)
+
+    @override
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(shape={self._data.shape}, dtype={self._data.dtype})"
+
+
+class Buffer(StateArray):
+    """An array that belongs to the state of a layer but is not trained: a running mean, a count.
+
+    Args:
+        data: the start; copied, its dtype kept where it is float32, float64, an integer or a boolean.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: ArrayLike) -> None:
+        array = as_array("Buffer", "data", data)
+        keep = array.dtype.kind in "iub" or array.dtype in (np.float32, np.float64)
+        super().__init__(
+            np.array(array, dtype=array.dtype.newbyteorder("=") if keep else get_default_dtype(), order="C")
+        )
+
+
+class Parameter(StateArray):
+    """An array that is trained, with the gradient of the loss beside it.
+
+    A fresh gradient counts as zero without being written: the first `add_grad` overwrites it, later ones add. Who
+    reads ``grad`` gets a real array of zeros, and from then on it is cleared by filling it.
+
+    Args:
+        data: the start; copied. Integers take the default dtype.
+        requires_grad: whether layers add to its gradient and optimizers update it.
+        dtype: float32 or float64; by default that of ``data``, or the default dtype where it has neither.
+    """
+
+    __slots__ = ("_grad", "_grad_is_zero", "_grad_seen", "requires_grad")
+
+    def __init__(self, data: ArrayLike, requires_grad: bool = True, *, dtype: DTypeLike | None = None) -> None:
+        array = as_array("Parameter", "data", data.data if isinstance(data, StateArray) else data)
+        if dtype is None and array.dtype in (np.float32, np.float64):
+            dtype = array.dtype.newbyteorder("=")
+        super().__init__(np.array(array, dtype=as_dtype("Parameter", dtype), order="C"))
+        self.requires_grad = requires_grad
+        self._drop_grad()
+
+    def _drop_grad(self) -> None:
+        self._grad: Array | None = None
+        self._grad_is_zero = True  # whatever _grad holds
+        self._grad_seen = False  # whether a user may hold _grad
+
+    @property
+    def grad(self) -> Array:
+        """The live gradient, of the shape and dtype of ``data``. Assigning copies in; None makes it zero."""
+        self._grad_seen = True
+        return self.read_grad()
+
+    @grad.setter
+    def grad(self, value: ArrayLike | None) -> None:
+        if value is None:
+            self.zero_grad()
+        elif value is not self._grad:
+            new = self.fit("grad", value)
+            np.copyto(self._room(), new)
+            self._grad_is_zero = False
+
+    def _room(self) -> Array:
+        """Return the array that holds the gradient, whatever is in it."""
+        if self._grad is None:
+            self._grad = np.empty_like(self._data)
+        return self._grad
+
+    def read_grad(self) -> Array:
+        """Return the gradient for reading at once: unlike ``grad`` it may be overwritten after the next `zero_grad`."""
+        grad = self._room()
+        if self._grad_is_zero:
+            grad.fill(0)
+            self._grad_is_zero = False
+        return grad
+
+    def add_grad(self, grad: Array) -> None:
+        """Add ``grad``, of the shape of ``data``, to the gradient: what a layer's ``backward`` does.
+
+        Raises:
+            ShapeError: if the shapes differ; nothing is broadcast.
+        """
+        if grad.shape != self.shape:
+            raise ShapeError(expects(self, f"a gradient of shape {self._data.shape}", grad.shape))
+        if not self._grad_is_zero:
+            self._grad += grad
+            return
+        if self._grad is None:
+            self._grad = np.empty_like(self._data)
+        self._grad[...] = grad
+        self._grad_is_zero = False
+
+    def zero_grad(self) -> None:
+        """Make the gradient zero."""
+        self._grad_is_zero = True
+        if self._grad_seen and self._grad is not None:
+            self._grad.fill(0)
+
+    def grad_can_move(self, flats: list[Array]) -> bool:
+        """Whether nobody holds the gradient: no user, and no flat array but the given ones."""
+        owner = None if self._grad is None else self._grad.base
+        return not self._grad_seen and (owner is None or any(owner is flat for flat in flats))
+
+    def move_grad(self, place: Array) -> None:
+        """Make ``place`` the array of the gradient, with the values that it has."""
+        if self._grad is not None and not self._grad_is_zero:
+            np.copyto(place, self._grad)
+        self._grad = place
+
+    @override
+    def astype(self, dtype: DTypeLike) -> None:
+        old = self._data
+        super().astype(dtype)
+        if self._data is not old:
+            grad = None if self._grad_is_zero else self._grad
+            self._drop_grad()
+            self.grad = grad

@@ -1,0 +1,516 @@
+"""Passes: where the things live that ``forward`` leaves for ``backward``.
+
+A pass is one call by the user, the root of a tree: a `Call` for each call of a layer, with what that call saved and
+with the calls that were made inside it. ``backward`` walks the tree from its end, so a layer may be called any number
+of times, and what was called last is undone first. State that belongs to a call cannot be mixed up with that of
+another call, which state that belongs to a layer is bound to be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar, Token
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+from typing_extensions import override
+
+from tinynn.core.arrays import as_array, cast, floating
+from tinynn.errors import ArgumentTypeError, PassError, ShapeError, expects
+from tinynn.typing import Array
+
+__all__ = ["Call", "Pass", "Saved", "no_grad", "one_pass", "wrap_backward", "wrap_forward"]
+
+
+class Call:
+    """One call of one layer.
+
+    Attributes:
+        layer: the layer that was called; None for the user's script, the root of a pass.
+        saved: what its forward pushed and its backward has not popped yet, as (latest, (the one before, ...)).
+        last: the latest call made inside it that is not undone yet.
+        before: the call that was made before this one, inside the same call.
+        shape: that of its output; None where it returned a tuple.
+        dtype: that of its output.
+        output: (shape, dtype) for each of several outputs.
+    """
+
+    __slots__ = ("before", "dtype", "last", "layer", "output", "saved", "shape")
+
+    layer: Any
+    saved: tuple[Any, Any] | None
+    last: Call | None
+    before: Call | None
+    shape: tuple[int, ...] | None
+    dtype: np.dtype[Any] | None
+    output: tuple[tuple[tuple[int, ...] | None, np.dtype[Any] | None], ...]
+
+    def inside(self) -> Iterator[Call]:
+        """Yield the calls inside that are not undone yet, the latest first."""
+        call = self.last
+        while call is not None:
+            yield call
+            call = call.before
+
+    def returned(self, y: Any) -> None:
+        """Remember the form of ``y``, what the call has returned."""
+        try:
+            self.shape, self.dtype = y.shape, y.dtype
+        except AttributeError:
+            what = "forward to return an array, or a tuple of arrays: its output"
+            arrays = [as_array(self.layer, what, part) for part in (y if isinstance(y, tuple) else (y,))]
+            self.output = tuple((array.shape, array.dtype) for array in arrays)
+            self.shape, self.dtype = (None, None) if isinstance(y, tuple) else self.output[0]
+
+    def take(self, layer: Any, repeated: frozenset[int]) -> Call:
+        """Remove and return the latest call of ``layer`` inside this one.
+
+        Args:
+            layer: the layer that is to be undone.
+            repeated: the ids of the layers that were called more than once; those are undone in order only.
+        """
+        call = self.last
+        if call is not None and call.layer is layer:
+            self.last = call.before
+            return call
+        for later in self.inside():
+            call = later.before
+            if call is not None and call.layer is layer:
+                break
+        else:
+            raise PassError(nothing_to_undo(layer))
+        if id(layer) in repeated:
+            what = f"the {type(later.layer).__name__} called after it to be undone first (it was called more than once)"
+            remedy = "call backward in the reverse order of forward"
+            raise PassError(expects(layer, what, "its own backward", remedy))
+        later.before = call.before
+        return call
+
+    def holder(self, layer: Any) -> Call | None:
+        """Return the call, this one or one inside it, in which ``layer`` was called last."""
+        for call in self.inside():
+            found = self if call.layer is layer else call.holder(layer)
+            if found is not None:
+                return found
+        return None
+
+    def latest(self, layer: Any) -> Call:
+        """Return the latest call of ``layer`` inside this one, leaving it there."""
+        return next(call for call in self.inside() if call.layer is layer)
+
+    def accept(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return the gradients at the outputs as arrays of the outputs' dtypes, their shapes checked."""
+        grad = grads[0]
+        if len(grads) == 1 and type(grad) is ndarray and grad.dtype is self.dtype and grad.shape == self.shape:
+            return grads
+        output = ((self.shape, self.dtype),) if self.shape is not None else self.output
+        if len(grads) != len(output):
+            what = "one gradient" if len(output) == 1 else f"{len(output)} gradients, one for each output"
+            raise ShapeError(expects(self.layer, what, len(grads)))
+        return tuple(
+            grad if grad is None else _accept(self.layer, grad, *form) for grad, form in zip(grads, output, strict=True)
+        )
+
+
+def _accept(layer: Any, grad: Any, shape: Any, dtype: Any) -> Array:
+    array = as_array(layer, "grad", grad)
+    if array.shape != shape:
+        raise ShapeError(expects(layer, f"grad of shape {shape}, that of its output", array.shape))
+    return cast(array, dtype) if dtype.kind == "f" else floating(array)
+
+
+_NONE: frozenset[int] = frozenset()
+
+
+class Pass(Call):
+    """The outermost call, by the user, with everything that it left for its backward.
+
+    Under `one_pass` it stands for the user's script: its layer is None, and the outermost calls are those inside it.
+
+    Attributes:
+        active: the call that is running now; None while none is.
+        integers: whether integers came in, which some layer may have to convert.
+        recording: whether calls are kept; false under `no_grad`.
+        repeated: the ids of the layers that were called more than once.
+        thread: the thread that it belongs to.
+        unusual: whether nested calls have to look at more than the call around them: there is a script, or integers.
+        waiting: whether it can be undone.
+    """
+
+    __slots__ = ("active", "integers", "recording", "repeated", "thread", "unusual", "waiting")
+
+    active: Call | None
+    repeated: frozenset[int]
+
+    def __init__(self, layer: Any, recording: bool) -> None:
+        self.layer = layer
+        self.saved = self.last = self.active = None
+        self.integers = self.waiting = False
+        self.recording = recording
+        self.repeated = _NONE
+        self.thread = get_ident()
+        self.unusual = layer is None
+
+    def empty(self) -> None:
+        """Let go of everything that was saved."""
+        self.saved = None
+        self.last = None
+        self.waiting = False
+
+    @override
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(None), ()  # a pass is never copied or pickled: the copy of a layer has nothing to undo
+
+
+_current: ContextVar[Pass | None] = ContextVar("current_pass", default=None)
+_current_pass = _current.get
+_grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
+_grad_enabled_now = _grad_enabled.get
+
+
+class Saved:
+    """The hand-over from ``forward`` to ``backward``: ``self.saved.push(x)`` here, ``x = self.saved.pop()`` there."""
+
+    __slots__ = ()
+
+    def push(self, item: Any) -> None:
+        """Keep one item (a tuple for several) for the backward of this very call."""
+        current = _current_pass()
+        if current is None:
+            raise PassError(expects("saved.push", "to be called in the forward of a layer", "a call outside of any"))
+        call = current.active
+        call.saved = (item, call.saved)
+
+    def pop(self) -> Any:
+        """Return the latest item that the forward of the call that is being undone has pushed."""
+        current = _current_pass()
+        if current is None:
+            raise PassError(expects("saved.pop", "to be called in the backward of a layer", "a call outside of any"))
+        call = current.active
+        if call.saved is None:
+            raise PassError(expects(call.layer, "its backward to pop what its forward pushed", "one pop more"))
+        item, call.saved = call.saved
+        return item
+
+
+class no_grad(contextlib.ContextDecorator):
+    """A context, or a decorator, in which forward keeps nothing for backward.
+
+    What waits for its backward is left alone. Layers in eval mode may be called from several threads at once.
+
+    Example:
+        >>> model = nn.Linear(3, 2)
+        >>> with nn.no_grad():
+        ...     prediction = model(np.ones((5, 3)))
+    """
+
+    def __init__(self) -> None:
+        self._undo: list[tuple[Token[bool], Pass | None, bool]] = []
+
+    @override
+    def __call__(self, function: Any) -> Any:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            what = "a function to decorate that runs when it is called"
+            raise ArgumentTypeError(expects("no_grad", what, repr(function), "write `with nn.no_grad():` inside it"))
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> no_grad:
+        return type(self)()  # each call of a decorated function has a context of its own, in every thread
+
+    def __enter__(self) -> None:
+        current = _current_pass()
+        self._undo.append((_grad_enabled.set(False), current, current is not None and current.recording))
+        if current is not None:
+            current.recording = False
+
+    def __exit__(self, *exception: object) -> None:
+        token, current, recording = self._undo.pop()
+        _grad_enabled.reset(token)
+        if current is not None:
+            current.recording = recording
+
+
+@contextlib.contextmanager
+def one_pass() -> Iterator[None]:
+    """A context that joins the calls made in it into one pass, as if one layer had made them.
+
+    For a model written as a plain script: two towers of one encoder, a recurrence. Their backwards, inside the context
+    or after it, undo the calls one by one, the last one first.
+
+    Example:
+        >>> tower = nn.Linear(3, 2)
+        >>> with nn.one_pass():
+        ...     left, right = tower(np.ones((5, 3))), tower(np.zeros((5, 3)))
+        >>> at_right = tower.backward(right)
+        >>> at_left = tower.backward(left)
+    """
+    if _current_pass() is not None:
+        yield
+        return
+    joined = Pass(None, _grad_enabled_now())
+    token = _current.set(joined)
+    try:
+        yield
+    except BaseException:
+        joined.empty()
+        raise
+    finally:
+        _current.reset(token)
+
+
+def nothing_to_undo(layer: Any) -> str:
+    """Return the sentence for a backward without a forward."""
+    remedy = "call backward once after each forward, in the same thread, and not under no_grad"
+    return expects(layer, "a forward to undo", "a backward without one", remedy)
+
+
+_NOTHING: Any = object()
+
+
+def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a layer's ``forward`` so that each call of it is a `Call` in the current pass, or opens a pass.
+
+    The wrapper itself is the way of nearly every call: one array, inside the forward of another layer. `_forward` is
+    the way of all others.
+    """
+
+    @functools.wraps(function)
+    def forward(self: Any, x: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
+        current = _current_pass()
+        if current is None or more or options or current.unusual or x is _NOTHING:
+            inputs = () if x is _NOTHING else (x, *more)
+            return (_outermost_forward if current is None else _forward)(function, self, inputs, options)
+        outer = current.active
+        if outer.layer is self:  # super().forward(x): the same call
+            return function(self, x)
+        current.active = call = Call()
+        call.layer = self
+        call.saved = call.last = None
+        try:
+            y = function(self, x)
+        except BaseException as error:
+            _locate(error, self, outer)
+            raise
+        finally:
+            current.active = outer
+        if current.recording:
+            try:
+                call.shape, call.dtype = y.shape, y.dtype
+            except AttributeError:
+                call.returned(y)
+            call.before = outer.last
+            outer.last = call
+            if self._pass is current:
+                current.repeated |= {id(self)}
+            else:
+                self._pass = current
+        return y
+
+    return forward
+
+
+def _outermost_forward(
+    function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    if options:
+        inputs, options = _in_order(function, layer, inputs, options)
+    integers = False
+    for x in inputs:
+        if type(x) is not ndarray or x.dtype.kind != "f":
+            inputs = layer.take_in(inputs)
+            integers = _has_integers(inputs)
+            break
+    recording = _grad_enabled_now()
+    waiting = layer._pass
+    if recording and waiting is not None and (waiting.waiting or waiting.layer is None):
+        _empty_waiting(layer, waiting)
+    current = Pass(layer, recording)
+    current.active = current
+    if integers:
+        current.integers = current.unusual = True
+    token = _current.set(current)
+    try:
+        y = function(layer, *inputs, **options)
+    except BaseException:
+        current.empty()
+        raise
+    finally:
+        current.active = None
+        _current.reset(token)
+    if current.recording:
+        try:
+            current.shape, current.dtype = y.shape, y.dtype
+        except AttributeError:
+            current.returned(y)
+        current.waiting = True
+        layer._pass = current
+    return y
+
+
+def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Call a layer inside a pass: inside another layer, or in a script under `one_pass`."""
+    current = _current_pass()
+    outer = current.active
+    if outer is None:
+        if options:
+            inputs, options = _in_order(function, layer, inputs, options)
+        inputs = layer.take_in(inputs)
+        current.integers = current.integers or _has_integers(inputs)
+    elif outer.layer is layer:  # super().forward(x): the same call
+        return function(layer, *inputs, **options)
+    elif current.integers:
+        inputs = layer.take_in(inputs)
+    current.active = call = Call()
+    call.layer = layer
+    call.saved = call.last = None
+    try:
+        y = function(layer, *inputs, **options)
+    except BaseException as error:
+        if outer is None:
+            current.empty()
+        else:
+            _locate(error, layer, outer)
+        raise
+    finally:
+        current.active = outer
+    if current.recording:
+        call.returned(y)
+        around = current if outer is None else outer
+        call.before = around.last
+        around.last = call
+        if layer._pass is current:
+            current.repeated |= {id(layer)}
+        else:
+            layer._pass = current
+    return y
+
+
+def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a layer's ``backward`` so that it undoes the latest call of the layer in the pass that it belongs to.
+
+    As with forward, the wrapper is the way of nearly every call, `_backward` that of all others.
+    """
+
+    @functools.wraps(function)
+    def backward(self: Any, grad: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
+        current = _current_pass()
+        if current is None or more or options or current.unusual or grad is _NOTHING:
+            grads = () if grad is _NOTHING else (grad, *more)
+            return (_outermost_backward if current is None else _backward)(function, self, grads, options)
+        outer = current.active
+        if outer.layer is self:  # super().backward(grad): the same call
+            return function(self, grad)
+        call = outer.last
+        if call is not None and call.layer is self:
+            outer.last = call.before
+        else:
+            call = outer.take(self, current.repeated)
+        current.active = call
+        try:
+            if type(grad) is not ndarray or grad.dtype is not call.dtype or grad.shape != call.shape:
+                (grad,) = call.accept((grad,))
+            return function(self, grad)
+        except BaseException as error:
+            _locate(error, self, outer)
+            raise
+        finally:
+            current.active = outer
+
+    return backward
+
+
+def _outermost_backward(
+    function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    current = layer._pass
+    if current is None or current.thread != get_ident():
+        raise PassError(nothing_to_undo(layer))
+    if options:
+        grads, options = _in_order(function, layer, grads, options)
+    if current.layer is layer and current.waiting:
+        call = current
+        if grads:
+            grads = call.accept(grads)
+    else:
+        grads, call = _inner_call(current, layer, grads)
+    token = _current.set(current)
+    current.active = call
+    try:
+        return (_quietly if layer.may_overflow else _call)(function, layer, grads, options)
+    except BaseException:
+        current.empty()
+        raise
+    finally:
+        current.active = None
+        _current.reset(token)
+        if current.layer is not None:
+            current.saved = current.last = None
+            current.waiting = False
+
+
+def _inner_call(current: Pass, layer: Any, grads: tuple[Any, ...]) -> tuple[tuple[Any, ...], Call]:
+    """Take the latest call of a layer somewhere inside a pass, after a look at the gradients for it."""
+    holder = current.holder(layer)
+    if holder is None:
+        raise PassError(nothing_to_undo(layer))
+    if grads:
+        grads = holder.latest(layer).accept(grads)
+    return grads, holder.take(layer, current.repeated)
+
+
+def _backward(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    """Undo a call inside a pass: inside another layer, or in a script under `one_pass`."""
+    current = _current_pass()
+    outer = current.active
+    if outer is None:
+        return _outermost_backward(function, layer, grads, options)
+    if outer.layer is layer:  # super().backward(grad): the same call
+        return function(layer, *grads, **options)
+    if options:
+        grads, options = _in_order(function, layer, grads, options)
+    current.active = call = outer.take(layer, current.repeated)
+    try:
+        return function(layer, *(call.accept(grads) if grads else ()), **options)
+    except BaseException as error:
+        _locate(error, layer, outer)
+        raise
+    finally:
+        current.active = outer
+
+
+def _call(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return function(layer, *grads, **options)
+
+
+_quietly = np.errstate(over="ignore")(_call)  # σ' of 1e20 is 0 in float32, and 1 + x² overflows on the way
+
+
+def _has_integers(inputs: tuple[Any, ...]) -> bool:
+    return any(x is not None and x.dtype.kind in "iub" for x in inputs)
+
+
+def _in_order(
+    function: Callable[..., Any], layer: Any, arrays: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return arrays that were given by name in their places, and the options, which are keyword-only, as they are."""
+    bound = inspect.signature(function).bind(layer, *arrays, **options)
+    return bound.args[1:], bound.kwargs
+
+
+def _empty_waiting(layer: Any, waiting: Pass) -> None:
+    """Empty a pass that ``layer`` opened: a loop without backward keeps one pass, not all of them."""
+    if waiting.layer is layer or any(call.layer is layer for call in waiting.inside()):
+        waiting.empty()
+
+
+def _locate(error: BaseException, layer: Any, outer: Call) -> None:
+    """Add to an error in which layer of which container it happened."""
+    with contextlib.suppress(Exception):
+        before = sum(call.layer is layer for call in outer.inside())
+        names = [name for name, child in outer.layer.named_children() if child is layer]
+        error.add_note(f"in layer {names[min(before, len(names) - 1)]} of {type(outer.layer).__name__}")

@@ -1,0 +1,69 @@
+"""A nonlinearity from a function and its derivative."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from typing_extensions import override
+
+from tinynn.core.arrays import cast, floating
+from tinynn.core.layer import Layer
+from tinynn.errors import ArgumentTypeError, expects
+from tinynn.typing import Array
+
+__all__ = ["Elementwise"]
+
+
+class Elementwise(Layer):
+    """y = σ(x) for each element, from the pair that the note writes: σ and its derivative σ'.
+
+    Used directly, ``nn.Elementwise(np.sin, np.cos)``, or subclassed::
+
+        class Sine(nn.Elementwise):
+            function = staticmethod(np.sin)
+            derivative = staticmethod(np.cos)
+
+    Backward:
+        ∂L/∂x = σ'(x) ∂L/∂y.
+
+    Shapes:
+        x of any shape, y the same, in the dtype of x.
+
+    Args:
+        function: σ, a function of arrays, pure, and defined at module level if the layer is to be pickled.
+        derivative: σ', likewise, as a function of x (not of y).
+
+    References:
+        The note, (2) and (10).
+    """
+
+    function: Callable[[Array], Array]
+    derivative: Callable[[Array], Array]
+
+    def __init__(
+        self, function: Callable[[Any], Any] | None = None, derivative: Callable[[Any], Any] | None = None
+    ) -> None:
+        for name, given in (("function", function), ("derivative", derivative)):
+            if given is not None:
+                setattr(self, name, given)
+            if not callable(getattr(self, name, None)):
+                what = "a function and its derivative, as in Elementwise(np.sin, np.cos)"
+                raise ArgumentTypeError(expects(type(self).__name__, what, f"{name}={given!r}"))
+
+    @override
+    def forward(self, x: Array) -> Array:
+        self.saved.push(x)
+        y = self.function(x)
+        return y if y.dtype is x.dtype else cast(y, floating(x).dtype)
+
+    @override
+    def backward(self, grad: Array) -> Array:
+        x = self.saved.pop()
+        slope = self.derivative(x)
+        return (slope if slope.dtype is grad.dtype else cast(slope, grad.dtype)) * grad
+
+    @override
+    def extra_repr(self) -> str:
+        given = [vars(self).get(name) for name in ("function", "derivative")]
+        return ", ".join(getattr(function, "__name__", repr(function)) for function in given if function is not None)

@@ -1,0 +1,1 @@
+"""Tools that prove hand-written layers right."""
