@@ -90,11 +90,13 @@ def choice(owner: str, name: str, value: object, choices: tuple[str, ...]) -> st
 
 def generator(owner: str, rng: Seed) -> np.random.Generator:
     """Return the generator for a whole model or run: the given one, one made from a seed, or a fresh one."""
-    if rng is None or (isinstance(rng, numbers.Integral) and not isinstance(rng, (bool, np.bool_)) and rng >= 0):
-        return np.random.default_rng(None if rng is None else int(rng))
-    if not isinstance(rng, np.random.Generator):
-        raise ArgumentTypeError(expects(owner, "rng to be a numpy.random.Generator, a seed >= 0 or None", repr(rng)))
-    return rng
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is None:
+        return np.random.default_rng()
+    if isinstance(rng, numbers.Integral) and not isinstance(rng, (bool, np.bool_)) and rng >= 0:
+        return np.random.default_rng(int(rng))
+    raise ArgumentTypeError(expects(owner, "rng to be a numpy.random.Generator, a seed >= 0 or None", repr(rng)))
 
 
 def layer_generator(owner: str, rng: np.random.Generator | None) -> np.random.Generator:

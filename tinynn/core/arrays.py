@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import ContextVar
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def as_dtype(owner: str, dtype: DTypeLike | None) -> np.dtype[np.floating]:
     if dtype is None:
         return _default_dtype
     with contextlib.suppress(TypeError):
-        result = np.dtype(dtype)
+        result: np.dtype[Any] = np.dtype(dtype)
         if result in (np.float32, np.float64) and result.isnative:
             return result
     raise ArgumentTypeError(expects(owner, "dtype to be float32 or float64", repr(dtype)))
@@ -83,7 +84,7 @@ def floating(x: Array) -> Array:
 
 
 @contextlib.contextmanager
-def complex_path() -> Iterator[None]:
+def complex_path() -> Generator[None]:
     """Let complex numbers through the checks above, so that a gradient can be measured by a complex step."""
     token = _complex_allowed.set(True)
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,15 +21,19 @@ class Block:
 
     Attributes:
         parameters: the parameters, all of which require a gradient.
+        options: the options of their group, as attributes.
+        has_penalty: whether the options change the gradient before the rule sees it.
         flat: their gradients in a row.
         step: what the rule wants to subtract, in a row.
         state: what the rule remembers: arrays like ``flat``, and numbers.
     """
 
-    __slots__ = ("flat", "parameters", "places", "state", "step")
+    __slots__ = ("flat", "has_penalty", "options", "parameters", "places", "state", "step")
 
-    def __init__(self, parameters: list[Parameter], states: list[Mapping[str, Any]]) -> None:
+    def __init__(self, parameters: list[Parameter], states: list[Mapping[str, Any]], options: SimpleNamespace) -> None:
         self.parameters = parameters
+        self.options = options
+        self.has_penalty = bool(vars(options).get("maximize") or vars(options).get("weight_decay"))
         dtype = parameters[0].dtype
         if len(parameters) == 1:
             self.flat = parameters[0].read_grad().reshape(-1)
@@ -50,24 +55,30 @@ class Block:
 
     @classmethod
     def arrange(
-        cls, parameters: Iterable[Parameter], states: Mapping[Parameter, Mapping[str, Any]], flats: list[Array]
+        cls, group: Mapping[str, Any], states: Mapping[Parameter, Mapping[str, Any]], flats: list[Array]
     ) -> list[Block]:
-        """Return blocks for the parameters: together those of one dtype that have been updated equally often.
+        """Return the blocks of a group: together are parameters of one dtype that have been updated equally often.
 
         A parameter whose gradient someone else holds, a user or another optimizer, gets a block of its own.
 
         Args:
-            parameters: parameters that require a gradient.
+            group: the parameters and their options; those that require no gradient are left out.
             states: what the rule remembers for each of them so far.
             flats: the flat arrays that may be given up.
         """
         alike: dict[Any, list[Parameter]] = {}
-        for parameter in parameters:
+        options = SimpleNamespace(**{name: value for name, value in group.items() if name != "params"})
+        for parameter in group["params"]:
+            if not parameter.requires_grad:
+                continue
             state = states.get(parameter, {})
             signature = [(name, None if isinstance(value, np.ndarray) else value) for name, value in state.items()]
             key = (parameter.dtype, tuple(signature)) if parameter.grad_can_move(flats) else id(parameter)
             alike.setdefault(key, []).append(parameter)
-        return [cls(group, [states.get(parameter, {}) for parameter in group]) for group in alike.values()]
+        return [
+            cls(parameters, [states.get(parameter, {}) for parameter in parameters], options)
+            for parameters in alike.values()
+        ]
 
     def split(self, flat: Array) -> list[Array]:
         """Return the part of each parameter in a flat array, as a view in the parameter's shape."""
@@ -86,11 +97,13 @@ class Block:
                 return False
         return True
 
-    def penalized(self, options: Any) -> Array:
+    def penalized(self) -> Array:
         """Return the gradients in a row, negated to ``maximize``, and with that of ½ weight_decay ‖W‖² added."""
-        grad = -self.flat if options.maximize else self.flat.copy()
-        for part, parameter in zip(self.split(grad), self.parameters, strict=True):
-            part += options.weight_decay * parameter.data
+        grad = -self.flat if getattr(self.options, "maximize", False) else self.flat.copy()
+        decay = getattr(self.options, "weight_decay", 0.0)
+        if decay:
+            for part, parameter in zip(self.split(grad), self.parameters, strict=True):
+                part += decay * parameter.data
         return grad
 
     def subtract(self) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from tinynn.core import discovery, state
 from tinynn.core.arguments import boolean, generator, refuse_foreign
 from tinynn.core.arrays import as_array, as_dtype, floating
-from tinynn.core.parameter import Buffer, Parameter, StateArray
-from tinynn.core.passes import Pass, Saved, wrap_backward, wrap_forward
+from tinynn.core.calling import wrap_backward, wrap_forward
+from tinynn.core.parameter import Buffer, Parameter
+from tinynn.core.passes import Pass, Saved
 from tinynn.core.summary import Summary, summarize
 from tinynn.errors import ArgumentTypeError, expects
 from tinynn.typing import Array, ArrayLike, DTypeLike, Seed, Shape
@@ -63,6 +64,7 @@ class Layer:
         refuse_foreign(cls, options)
         return super().__new__(cls)
 
+    @override
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         for name, wrap in WRAPPED:
@@ -95,7 +97,7 @@ class Layer:
         raise NotImplementedError(f"{type(self).__name__} defines no backward")
 
     def backward_parameters(self, *grads: Any, **options: Any) -> None:
-        """Undo the latest call like `backward`, but leave out the gradient at the input, which nobody needs in training.
+        """Undo the latest call like `backward`, but leave out the gradient at the input, which training does not need.
 
         This is where steps 2 and 3 of the note stop. Layers that can save work by it define it.
         """
@@ -207,7 +209,10 @@ class Layer:
         return self
 
     def draw_parameters(self, rng: np.random.Generator) -> None:
-        """Draw the layer's own parameters, not those of layers inside, and reset its buffers. For layers that have any."""
+        """Draw the layer's own parameters, not those of layers inside, and reset its buffers.
+
+        Layers with parameters of their own define this.
+        """
 
     def state_dict(self) -> dict[str, Array]:
         """Return copies of all parameters and buffers under their paths, as PyTorch names and orders them."""
@@ -248,6 +253,7 @@ class Layer:
             return f"{name}({extra})"
         return "\n  ".join([f"{name}({extra}", *lines]) + "\n)"
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         attributes = dict(self.__dict__)
         attributes.pop("_pass", None)  # a copy has nothing to undo

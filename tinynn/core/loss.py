@@ -63,8 +63,19 @@ class Loss(Layer):
         """Join the losses of single elements into a number, or hand them out as they are."""
         return losses if self.reduction == "none" else np.add.reduce(losses, axis=None) * self.share(losses)
 
-    def factor(self, grad: Any) -> Any:
-        """Return ``grad`` as the factor of a gradient: 1 where it was left out, which only a number allows."""
-        if grad is None and self.reduction == "none":
+    def times(self, gradient: Array, factor: Any, grad: Any) -> Array:
+        """Return ``gradient`` times ``factor`` times the ``grad`` that backward was given.
+
+        Args:
+            gradient: the gradient of the loss without its reduction; it belongs to the caller.
+            factor: what the reduction multiplies it by.
+            grad: the gradient at the loss; None counts as 1, which only a loss that is one number allows.
+        """
+        if grad is not None:
+            factor = factor * grad
+        elif self.reduction == "none":
             raise DTypeError(expects(self, "backward(grad) with the gradient at each loss", "no grad"))
-        return 1.0 if grad is None else grad
+        elif factor == 1:
+            return gradient
+        product: Array = gradient * factor
+        return product

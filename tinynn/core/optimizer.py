@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from tinynn.core.arguments import boolean, number, refuse_foreign
 from tinynn.core.block import Block
@@ -44,8 +43,10 @@ class Optimizer:
     def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
         self.defaults = self.check(defaults)
         self.param_groups: list[dict[str, Any]] = []
-        self._plans: list[_Plan] = []
-        self._resting: dict[Parameter, dict[str, Any]] = {}  # the state of parameters that are in no plan
+        self._blocks: list[Block] = []
+        self._frozen: list[Parameter] = []
+        self._laid_out: list[dict[str, Any]] = []  # the groups as they were when the blocks were laid out
+        self._resting: dict[Parameter, dict[str, Any]] = {}  # the state of parameters that are in no block
         groups = self._listed(params)
         if not groups:
             raise ArgumentError(expects(type(self).__name__, "at least one parameter", "none"))
@@ -78,9 +79,8 @@ class Optimizer:
     def state(self) -> dict[Parameter, dict[str, Any]]:
         """What the rule remembers for each parameter: its arrays, live, and its numbers."""
         states = dict(self._resting)
-        for plan in self._plans:
-            for block in plan.blocks:
-                states.update(block.states())
+        for block in self._blocks:
+            states.update(block.states())
         return {parameter: states[parameter] for parameter in self._parameters() if states.get(parameter)}
 
     def step(self) -> None:
@@ -89,33 +89,33 @@ class Optimizer:
         Raises:
             ArgumentError: if an option was set to a value out of range; nothing has changed then.
         """
-        for plan in self._plans if self._as_planned() else self._plan():
-            for block in plan.blocks:
-                grad = block.penalized(plan.options) if plan.penalized else block.flat
-                self.update(grad, block.state, block.step, plan.options)
-                block.subtract()
+        if not self._up_to_date():
+            self._lay_out()
+        for block in self._blocks:
+            grad = block.penalized() if block.has_penalty else block.flat
+            self.update(grad, block.state, block.step, block.options)
+            block.subtract()
 
-    def _as_planned(self) -> bool:
-        """Whether groups and parameters are what the plans were made for."""
-        if len(self._plans) != len(self.param_groups):
+    def _up_to_date(self) -> bool:
+        """Whether groups and parameters are as they were when the blocks were laid out."""
+        if self.param_groups != self._laid_out:
             return False
-        groups = iter(self.param_groups)
-        for plan in self._plans:
-            if not plan.holds(next(groups)):
+        for parameter in self._frozen:
+            if parameter.requires_grad:
                 return False
-        return True
+        return all(map(Block.intact, self._blocks))
 
-    def _plan(self) -> list[_Plan]:
-        """Check the groups and lay out the memory anew."""
-        plans = [_Plan(group, self._checked_group(group, [])) for group in self.param_groups]
+    def _lay_out(self) -> None:
+        """Check the groups and lay out the memory anew, taking over what the rule remembers."""
+        groups = [self._checked_group(group, []) for group in self.param_groups]
         states = {**self._resting, **self.state}
-        flats = [block.flat for plan in self._plans for block in plan.blocks]
-        for plan in plans:
-            plan.blocks = Block.arrange(plan.parameters, states, flats)
-        placed = {parameter for plan in plans for block in plan.blocks for parameter in block.parameters}
+        flats = [block.flat for block in self._blocks]
+        blocks = [block for group in groups for block in Block.arrange(group, states, flats)]
+        placed = {parameter for block in blocks for parameter in block.parameters}
         self._resting = {parameter: state for parameter, state in states.items() if parameter not in placed}
-        self._plans = plans
-        return plans
+        self._frozen = [parameter for parameter in self._parameters() if parameter not in placed]
+        self._laid_out = [{**group, "params": list(group["params"])} for group in self.param_groups]
+        self._blocks = blocks
 
     def zero_grad(self) -> None:
         """Make the gradients of all parameters zero."""
@@ -204,7 +204,7 @@ class Optimizer:
             new_state[parameters[index]] = {key: self._fitted(parameters[index], value) for key, value in entry.items()}
         for old, new in zip(self.param_groups, new_groups, strict=True):
             old.update(new)
-        self._plans = []
+        self._blocks, self._laid_out = [], []
         self._resting = new_state
 
     def _fitted(self, parameter: Parameter, value: Any) -> Any:
@@ -218,10 +218,11 @@ class Optimizer:
     def _parameters(self) -> list[Parameter]:
         return [parameter for group in self.param_groups for parameter in group["params"]]
 
+    @override
     def __getstate__(self) -> dict[str, Any]:
         attributes = dict(self.__dict__)
         attributes["_resting"] = {**self._resting, **self.state}
-        attributes["_plans"] = []  # flat arrays stay behind
+        attributes.update(_blocks=[], _frozen=[], _laid_out=[])  # flat arrays stay behind
         return attributes
 
     @override
@@ -231,32 +232,6 @@ class Optimizer:
             for group in self.param_groups
         ]
         return f"{type(self).__name__}({'; '.join(groups)})"
-
-
-class _Plan:
-    """How the parameters of one group are updated, for as long as the group is as it was."""
-
-    __slots__ = ("blocks", "frozen", "group", "options", "parameters", "penalized")
-
-    def __init__(self, group: dict[str, Any], checked: dict[str, Any]) -> None:
-        self.group = {**group, "params": list(group["params"])}
-        self.options = SimpleNamespace(**{name: value for name, value in checked.items() if name != "params"})
-        self.penalized = bool(checked.get("maximize") or checked.get("weight_decay"))
-        self.parameters = [parameter for parameter in group["params"] if parameter.requires_grad]
-        self.frozen = [parameter for parameter in group["params"] if not parameter.requires_grad]
-        self.blocks: list[Block] = []
-
-    def holds(self, group: dict[str, Any]) -> bool:
-        """Whether the group, and the memory of its parameters, are what the plan was made for."""
-        if group != self.group:
-            return False
-        for parameter in self.frozen:
-            if parameter.requires_grad:
-                return False
-        for block in self.blocks:
-            if not block.intact():
-                return False
-        return True
 
 
 def nonnegative(owner: Optimizer, options: Mapping[str, Any], *names: str) -> dict[str, float]:

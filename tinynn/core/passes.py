@@ -9,9 +9,8 @@ another call, which state that belongs to a layer is bound to be.
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar, Token
 from threading import get_ident
 from typing import Any
@@ -24,7 +23,18 @@ from tinynn.core.arrays import as_array, cast, floating
 from tinynn.errors import ArgumentTypeError, PassError, ShapeError, expects
 from tinynn.typing import Array
 
-__all__ = ["Call", "Pass", "Saved", "no_grad", "one_pass", "wrap_backward", "wrap_forward"]
+__all__ = [
+    "Call",
+    "Pass",
+    "Saved",
+    "current_pass",
+    "enter_pass",
+    "grad_enabled",
+    "leave_pass",
+    "no_grad",
+    "nothing_to_undo",
+    "one_pass",
+]
 
 
 class Call:
@@ -133,7 +143,7 @@ class Pass(Call):
     Under `one_pass` it stands for the user's script: its layer is None, and the outermost calls are those inside it.
 
     Attributes:
-        active: the call that is running now; None while none is.
+        active: the call that is running now; None while none is. Under `one_pass` the script runs meanwhile.
         integers: whether integers came in, which some layer may have to convert.
         recording: whether calls are kept; false under `no_grad`.
         repeated: the ids of the layers that were called more than once.
@@ -144,17 +154,18 @@ class Pass(Call):
 
     __slots__ = ("active", "integers", "recording", "repeated", "thread", "unusual", "waiting")
 
-    active: Call | None
+    active: Any
     repeated: frozenset[int]
 
-    def __init__(self, layer: Any, recording: bool) -> None:
+    def __init__(self, layer: Any, recording: bool, integers: bool = False) -> None:
         self.layer = layer
         self.saved = self.last = self.active = None
-        self.integers = self.waiting = False
+        self.integers = integers
         self.recording = recording
         self.repeated = _NONE
         self.thread = get_ident()
-        self.unusual = layer is None
+        self.unusual = integers or layer is None
+        self.waiting = False
 
     def empty(self) -> None:
         """Let go of everything that was saved."""
@@ -168,9 +179,12 @@ class Pass(Call):
 
 
 _current: ContextVar[Pass | None] = ContextVar("current_pass", default=None)
-_current_pass = _current.get
 _grad_enabled: ContextVar[bool] = ContextVar("grad_enabled", default=True)
-_grad_enabled_now = _grad_enabled.get
+
+current_pass: Callable[[], Any] = _current.get
+enter_pass = _current.set
+leave_pass = _current.reset
+grad_enabled = _grad_enabled.get
 
 
 class Saved:
@@ -180,7 +194,7 @@ class Saved:
 
     def push(self, item: Any) -> None:
         """Keep one item (a tuple for several) for the backward of this very call."""
-        current = _current_pass()
+        current = current_pass()
         if current is None:
             raise PassError(expects("saved.push", "to be called in the forward of a layer", "a call outside of any"))
         call = current.active
@@ -188,7 +202,7 @@ class Saved:
 
     def pop(self) -> Any:
         """Return the latest item that the forward of the call that is being undone has pushed."""
-        current = _current_pass()
+        current = current_pass()
         if current is None:
             raise PassError(expects("saved.pop", "to be called in the backward of a layer", "a call outside of any"))
         call = current.active
@@ -219,11 +233,12 @@ class no_grad(contextlib.ContextDecorator):
             raise ArgumentTypeError(expects("no_grad", what, repr(function), "write `with nn.no_grad():` inside it"))
         return super().__call__(function)
 
+    @override
     def _recreate_cm(self) -> no_grad:
         return type(self)()  # each call of a decorated function has a context of its own, in every thread
 
     def __enter__(self) -> None:
-        current = _current_pass()
+        current = current_pass()
         self._undo.append((_grad_enabled.set(False), current, current is not None and current.recording))
         if current is not None:
             current.recording = False
@@ -236,7 +251,7 @@ class no_grad(contextlib.ContextDecorator):
 
 
 @contextlib.contextmanager
-def one_pass() -> Iterator[None]:
+def one_pass() -> Generator[None]:
     """A context that joins the calls made in it into one pass, as if one layer had made them.
 
     For a model written as a plain script: two towers of one encoder, a recurrence. Their backwards, inside the context
@@ -249,268 +264,23 @@ def one_pass() -> Iterator[None]:
         >>> at_right = tower.backward(right)
         >>> at_left = tower.backward(left)
     """
-    if _current_pass() is not None:
+    if current_pass() is not None:
         yield
         return
-    joined = Pass(None, _grad_enabled_now())
-    token = _current.set(joined)
+    joined = Pass(None, grad_enabled())
+    joined.active = joined
+    token = enter_pass(joined)
     try:
         yield
     except BaseException:
         joined.empty()
         raise
     finally:
-        _current.reset(token)
+        joined.active = None
+        leave_pass(token)
 
 
 def nothing_to_undo(layer: Any) -> str:
     """Return the sentence for a backward without a forward."""
     remedy = "call backward once after each forward, in the same thread, and not under no_grad"
     return expects(layer, "a forward to undo", "a backward without one", remedy)
-
-
-_NOTHING: Any = object()
-
-
-def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a layer's ``forward`` so that each call of it is a `Call` in the current pass, or opens a pass.
-
-    The wrapper itself is the way of nearly every call: one array, inside the forward of another layer. `_forward` is
-    the way of all others.
-    """
-
-    @functools.wraps(function)
-    def forward(self: Any, x: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
-        current = _current_pass()
-        if current is None or more or options or current.unusual or x is _NOTHING:
-            inputs = () if x is _NOTHING else (x, *more)
-            return (_outermost_forward if current is None else _forward)(function, self, inputs, options)
-        outer = current.active
-        if outer.layer is self:  # super().forward(x): the same call
-            return function(self, x)
-        current.active = call = Call()
-        call.layer = self
-        call.saved = call.last = None
-        try:
-            y = function(self, x)
-        except BaseException as error:
-            _locate(error, self, outer)
-            raise
-        finally:
-            current.active = outer
-        if current.recording:
-            try:
-                call.shape, call.dtype = y.shape, y.dtype
-            except AttributeError:
-                call.returned(y)
-            call.before = outer.last
-            outer.last = call
-            if self._pass is current:
-                current.repeated |= {id(self)}
-            else:
-                self._pass = current
-        return y
-
-    return forward
-
-
-def _outermost_forward(
-    function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
-    if options:
-        inputs, options = _in_order(function, layer, inputs, options)
-    integers = False
-    for x in inputs:
-        if type(x) is not ndarray or x.dtype.kind != "f":
-            inputs = layer.take_in(inputs)
-            integers = _has_integers(inputs)
-            break
-    recording = _grad_enabled_now()
-    waiting = layer._pass
-    if recording and waiting is not None and (waiting.waiting or waiting.layer is None):
-        _empty_waiting(layer, waiting)
-    current = Pass(layer, recording)
-    current.active = current
-    if integers:
-        current.integers = current.unusual = True
-    token = _current.set(current)
-    try:
-        y = function(layer, *inputs, **options)
-    except BaseException:
-        current.empty()
-        raise
-    finally:
-        current.active = None
-        _current.reset(token)
-    if current.recording:
-        try:
-            current.shape, current.dtype = y.shape, y.dtype
-        except AttributeError:
-            current.returned(y)
-        current.waiting = True
-        layer._pass = current
-    return y
-
-
-def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """Call a layer inside a pass: inside another layer, or in a script under `one_pass`."""
-    current = _current_pass()
-    outer = current.active
-    if outer is None:
-        if options:
-            inputs, options = _in_order(function, layer, inputs, options)
-        inputs = layer.take_in(inputs)
-        current.integers = current.integers or _has_integers(inputs)
-    elif outer.layer is layer:  # super().forward(x): the same call
-        return function(layer, *inputs, **options)
-    elif current.integers:
-        inputs = layer.take_in(inputs)
-    current.active = call = Call()
-    call.layer = layer
-    call.saved = call.last = None
-    try:
-        y = function(layer, *inputs, **options)
-    except BaseException as error:
-        if outer is None:
-            current.empty()
-        else:
-            _locate(error, layer, outer)
-        raise
-    finally:
-        current.active = outer
-    if current.recording:
-        call.returned(y)
-        around = current if outer is None else outer
-        call.before = around.last
-        around.last = call
-        if layer._pass is current:
-            current.repeated |= {id(layer)}
-        else:
-            layer._pass = current
-    return y
-
-
-def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a layer's ``backward`` so that it undoes the latest call of the layer in the pass that it belongs to.
-
-    As with forward, the wrapper is the way of nearly every call, `_backward` that of all others.
-    """
-
-    @functools.wraps(function)
-    def backward(self: Any, grad: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
-        current = _current_pass()
-        if current is None or more or options or current.unusual or grad is _NOTHING:
-            grads = () if grad is _NOTHING else (grad, *more)
-            return (_outermost_backward if current is None else _backward)(function, self, grads, options)
-        outer = current.active
-        if outer.layer is self:  # super().backward(grad): the same call
-            return function(self, grad)
-        call = outer.last
-        if call is not None and call.layer is self:
-            outer.last = call.before
-        else:
-            call = outer.take(self, current.repeated)
-        current.active = call
-        try:
-            if type(grad) is not ndarray or grad.dtype is not call.dtype or grad.shape != call.shape:
-                (grad,) = call.accept((grad,))
-            return function(self, grad)
-        except BaseException as error:
-            _locate(error, self, outer)
-            raise
-        finally:
-            current.active = outer
-
-    return backward
-
-
-def _outermost_backward(
-    function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
-    current = layer._pass
-    if current is None or current.thread != get_ident():
-        raise PassError(nothing_to_undo(layer))
-    if options:
-        grads, options = _in_order(function, layer, grads, options)
-    if current.layer is layer and current.waiting:
-        call = current
-        if grads:
-            grads = call.accept(grads)
-    else:
-        grads, call = _inner_call(current, layer, grads)
-    token = _current.set(current)
-    current.active = call
-    try:
-        return (_quietly if layer.may_overflow else _call)(function, layer, grads, options)
-    except BaseException:
-        current.empty()
-        raise
-    finally:
-        current.active = None
-        _current.reset(token)
-        if current.layer is not None:
-            current.saved = current.last = None
-            current.waiting = False
-
-
-def _inner_call(current: Pass, layer: Any, grads: tuple[Any, ...]) -> tuple[tuple[Any, ...], Call]:
-    """Take the latest call of a layer somewhere inside a pass, after a look at the gradients for it."""
-    holder = current.holder(layer)
-    if holder is None:
-        raise PassError(nothing_to_undo(layer))
-    if grads:
-        grads = holder.latest(layer).accept(grads)
-    return grads, holder.take(layer, current.repeated)
-
-
-def _backward(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """Undo a call inside a pass: inside another layer, or in a script under `one_pass`."""
-    current = _current_pass()
-    outer = current.active
-    if outer is None:
-        return _outermost_backward(function, layer, grads, options)
-    if outer.layer is layer:  # super().backward(grad): the same call
-        return function(layer, *grads, **options)
-    if options:
-        grads, options = _in_order(function, layer, grads, options)
-    current.active = call = outer.take(layer, current.repeated)
-    try:
-        return function(layer, *(call.accept(grads) if grads else ()), **options)
-    except BaseException as error:
-        _locate(error, layer, outer)
-        raise
-    finally:
-        current.active = outer
-
-
-def _call(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    return function(layer, *grads, **options)
-
-
-_quietly = np.errstate(over="ignore")(_call)  # σ' of 1e20 is 0 in float32, and 1 + x² overflows on the way
-
-
-def _has_integers(inputs: tuple[Any, ...]) -> bool:
-    return any(x is not None and x.dtype.kind in "iub" for x in inputs)
-
-
-def _in_order(
-    function: Callable[..., Any], layer: Any, arrays: tuple[Any, ...], options: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return arrays that were given by name in their places, and the options, which are keyword-only, as they are."""
-    bound = inspect.signature(function).bind(layer, *arrays, **options)
-    return bound.args[1:], bound.kwargs
-
-
-def _empty_waiting(layer: Any, waiting: Pass) -> None:
-    """Empty a pass that ``layer`` opened: a loop without backward keeps one pass, not all of them."""
-    if waiting.layer is layer or any(call.layer is layer for call in waiting.inside()):
-        waiting.empty()
-
-
-def _locate(error: BaseException, layer: Any, outer: Call) -> None:
-    """Add to an error in which layer of which container it happened."""
-    with contextlib.suppress(Exception):
-        before = sum(call.layer is layer for call in outer.inside())
-        names = [name for name, child in outer.layer.named_children() if child is layer]
-        error.add_note(f"in layer {names[min(before, len(names) - 1)]} of {type(outer.layer).__name__}")

@@ -11,36 +11,45 @@ import math
 import numpy as np
 
 from tinynn.layers.elementwise import Elementwise
-from tinynn.numerics import sigmoid, sigmoid_derivative
+from tinynn.numerics import Constant, sigmoid, sigmoid_derivative
 from tinynn.typing import Array
 
 __all__ = ["ArctanSigmoid", "ReLU", "Sigmoid", "Tanh"]
 
-_ONE_OVER_PI = 1 / math.pi
+ONE_OVER_PI, HALF, ONE = Constant(1 / math.pi), Constant(0.5), Constant(1.0)
 
 
 def arctan_sigmoid(x: Array) -> Array:
     """σ(x) = arctan(x)/π + ½."""
-    y = np.arctan(x)
-    np.multiply(y, _ONE_OVER_PI, y)
-    return np.add(y, 0.5, y)
+    y: Array = np.arctan(x)
+    y *= ONE_OVER_PI[y.dtype]
+    y += HALF[y.dtype]
+    return y
 
 
 def arctan_sigmoid_derivative(x: Array) -> Array:
     """σ'(x) = (1/π) / (1 + x²)."""
     y = x * x
-    np.add(y, 1.0, y)
-    return np.divide(_ONE_OVER_PI, y, y)
+    y += ONE[y.dtype]
+    np.divide(ONE_OVER_PI[y.dtype], y, y)
+    return y
 
 
 def relu(x: Array) -> Array:
     """max(x, 0)."""
-    return np.maximum(x, 0)
+    y: Array = np.maximum(x, 0)
+    return y
 
 
 def relu_derivative(x: Array) -> Array:
     """1 where x > 0, else 0."""
     return (x > 0).astype(x.dtype)
+
+
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent."""
+    y: Array = np.tanh(x)
+    return y
 
 
 def tanh_derivative(x: Array) -> Array:
@@ -108,5 +117,5 @@ class Tanh(Elementwise):
         x of any shape, y the same.
     """
 
-    function = staticmethod(np.tanh)
+    function = staticmethod(tanh)
     derivative = staticmethod(tanh_derivative)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, overload
+from typing import Any, Self, overload
 
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from tinynn.core import discovery
 from tinynn.core.layer import Layer
@@ -139,11 +139,13 @@ class Residual(Layer):
         y = self.layer(x)
         if y.shape != x.shape:
             raise ShapeError(expects(self, f"its layer to keep the shape {x.shape}", y.shape))
-        return x + y
+        total: Array = x + y
+        return total
 
     @override
     def backward(self, grad: Array) -> Array:
-        return grad + self.layer.backward(grad)
+        total: Array = grad + self.layer.backward(grad)
+        return total
 
     @override
     def backward_parameters(self, grad: Array) -> None:

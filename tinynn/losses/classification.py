@@ -47,7 +47,7 @@ class CrossEntropyLoss(Loss):
         axis = min(logits.ndim - 1, 1)
         probabilities = self._probabilities(logits, target, axis)
         log_softmax = logits - log_sum_exp(logits, axis)
-        losses = -np.add.reduce(np.where(probabilities == 0, 0, probabilities * log_softmax), axis=axis)
+        losses = -np.add.reduce(np.where(probabilities == 0, 0, log_softmax) * probabilities, axis=axis)
         loss = self.reduce(losses)
         self.saved.push((log_softmax, probabilities, axis, self.share(losses)))
         return loss
@@ -56,9 +56,9 @@ class CrossEntropyLoss(Loss):
     def backward(self, grad: Any = None) -> Array:
         log_softmax, probabilities, axis, share = self.saved.pop()
         total = np.add.reduce(probabilities, axis=axis, keepdims=True)
-        gradient: Array = np.exp(log_softmax) * total - probabilities
-        factor = self.factor(grad)
-        return gradient * (np.expand_dims(factor, axis) if self.reduction == "none" else factor * share)
+        if grad is not None and self.reduction == "none":
+            grad = np.expand_dims(grad, axis)
+        return self.times(np.exp(log_softmax) * total - probabilities, share, grad)
 
     def _probabilities(self, logits: Array, target: Array, axis: int) -> Array:
         """Return the target as probabilities, labels as ones among zeros."""

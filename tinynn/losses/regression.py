@@ -69,5 +69,4 @@ class MSELoss(Loss):
     @override
     def backward(self, grad: Any = None) -> Array:
         error, factor = self.saved.pop()
-        gradient: Array = error * (factor if grad is None else factor * grad)
-        return gradient
+        return self.times(error, factor, grad)

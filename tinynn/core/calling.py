@@ -1,0 +1,258 @@
+"""How ``forward`` and ``backward`` are called: what happens around every layer's mathematics, once for all layers.
+
+A call by the user takes the inputs in and opens a pass; a call inside another layer is recorded there. A backward finds
+the call that it undoes, and its gradient has the shape and the dtype of what that call returned.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any
+
+import numpy as np
+from numpy import ndarray
+
+from tinynn.core.passes import Call, Pass, current_pass, enter_pass, grad_enabled, leave_pass, nothing_to_undo
+from tinynn.errors import PassError
+
+__all__ = ["wrap_backward", "wrap_forward"]
+
+_NOTHING: Any = object()
+
+
+def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a layer's ``forward`` so that each call of it becomes a `Call` in a pass.
+
+    The wrapper itself is the way of nearly every call: one array, inside the forward of another layer. `_forward` is
+    the way of all others.
+    """
+
+    @functools.wraps(function)
+    def forward(self: Any, x: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
+        current = current_pass()
+        if current is None or current.unusual or more or options or x is _NOTHING:
+            return _forward(function, self, () if x is _NOTHING else (x, *more), options)
+        outer = current.active
+        if outer.layer is self:  # super().forward(x): the same call
+            return function(self, x)
+        current.active = call = Call()
+        call.layer = self
+        call.saved = call.last = None
+        try:
+            y = function(self, x)
+        except BaseException as error:
+            _locate(error, self, outer)
+            raise
+        finally:
+            current.active = outer
+        if current.recording:
+            try:
+                call.shape, call.dtype = y.shape, y.dtype
+            except AttributeError:
+                call.returned(y)
+            call.before = outer.last
+            outer.last = call
+            if self._pass is current:
+                current.repeated |= {id(self)}
+            else:
+                self._pass = current
+        return y
+
+    return forward
+
+
+def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    current = current_pass()
+    if current is None:
+        return _outermost_forward(function, layer, inputs, options)
+    outer = current.active
+    if outer.layer is layer:  # super().forward(x): the same call
+        return function(layer, *inputs, **options)
+    if outer.layer is None:
+        inputs, options = _in_order(function, layer, inputs, options)
+        inputs = layer.take_in(inputs)
+        current.integers = current.integers or _has_integers(inputs)
+    elif current.integers:
+        inputs = layer.take_in(inputs)
+    current.active = call = Call()
+    call.layer = layer
+    call.saved = call.last = None
+    try:
+        y = function(layer, *inputs, **options)
+    except BaseException as error:
+        if outer.layer is None:
+            current.empty()
+        else:
+            _locate(error, layer, outer)
+        raise
+    finally:
+        current.active = outer
+    if current.recording:
+        call.returned(y)
+        call.before = outer.last
+        outer.last = call
+        if layer._pass is current:
+            current.repeated |= {id(layer)}
+        else:
+            layer._pass = current
+    return y
+
+
+def _outermost_forward(
+    function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    if options:
+        inputs, options = _in_order(function, layer, inputs, options)
+    integers = False
+    for x in inputs:
+        if type(x) is not ndarray or x.dtype.kind != "f":
+            inputs = layer.take_in(inputs)
+            integers = _has_integers(inputs)
+            break
+    recording = grad_enabled()
+    if recording and layer._pass is not None:
+        _empty_last(layer._pass, layer)
+    current = Pass(layer, recording, integers)
+    current.active = current
+    token = enter_pass(current)
+    try:
+        y = function(layer, *inputs, **options)
+    except BaseException:
+        current.empty()
+        raise
+    finally:
+        current.active = None
+        leave_pass(token)
+    if recording:
+        try:
+            current.shape, current.dtype = y.shape, y.dtype
+        except AttributeError:
+            current.returned(y)
+        current.waiting = True
+        layer._pass = current
+    return y
+
+
+def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Wrap a layer's ``backward`` so that it undoes the latest call of the layer in the pass that it belongs to.
+
+    As with forward, the wrapper is the way of nearly every call, `_backward` that of all others.
+    """
+
+    @functools.wraps(function)
+    def backward(self: Any, grad: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
+        current = current_pass()
+        if current is None or current.unusual or more or options or grad is _NOTHING:
+            return _backward(function, self, () if grad is _NOTHING else (grad, *more), options)
+        outer = current.active
+        if outer.layer is self:  # super().backward(grad): the same call
+            return function(self, grad)
+        call = outer.last
+        if call is not None and call.layer is self:
+            outer.last = call.before
+        else:
+            call = outer.take(self, current.repeated)
+        current.active = call
+        try:
+            if type(grad) is not ndarray or grad.dtype is not call.dtype or grad.shape != call.shape:
+                (grad,) = call.accept((grad,))
+            return function(self, grad)
+        except BaseException as error:
+            _locate(error, self, outer)
+            raise
+        finally:
+            current.active = outer
+
+    return backward
+
+
+def _backward(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    current = current_pass()
+    if current is None or current.active.layer is None:
+        return _outermost_backward(function, layer, grads, options)
+    outer = current.active
+    if outer.layer is layer:  # super().backward(grad): the same call
+        return function(layer, *grads, **options)
+    if options:
+        grads, options = _in_order(function, layer, grads, options)
+    current.active = call = outer.take(layer, current.repeated)
+    try:
+        return function(layer, *(call.accept(grads) if grads else ()), **options)
+    except BaseException as error:
+        _locate(error, layer, outer)
+        raise
+    finally:
+        current.active = outer
+
+
+def _outermost_backward(
+    function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    current = layer._pass
+    if current is None or current.thread != get_ident():
+        raise PassError(nothing_to_undo(layer))
+    if options:
+        grads, options = _in_order(function, layer, grads, options)
+    if current.layer is layer and current.waiting:
+        call = current
+        if grads:
+            grads = call.accept(grads)
+    else:
+        holder = current.holder(layer)
+        if holder is None:
+            raise PassError(nothing_to_undo(layer))
+        if grads:
+            grads = holder.latest(layer).accept(grads)
+        call = holder.take(layer, current.repeated)
+    token = enter_pass(current)
+    outer, current.active = current.active, call
+    try:
+        return (_quietly if layer.may_overflow else _plainly)(function, layer, grads, options)
+    except BaseException:
+        current.empty()
+        raise
+    finally:
+        current.active = outer
+        leave_pass(token)
+        if current.layer is not None:
+            current.saved = current.last = None
+            current.waiting = False
+
+
+def _plainly(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    return function(layer, *grads, **options)
+
+
+_quietly = np.errstate(over="ignore")(_plainly)  # σ' of 1e20 is 0 in float32, and 1 + x² overflows on the way
+
+
+def _in_order(
+    function: Callable[..., Any], layer: Any, arrays: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return arrays that were given by name in their places, and the options, which are keyword-only, as they are."""
+    if not options:
+        return arrays, options
+    bound = inspect.signature(function).bind(layer, *arrays, **options)
+    return bound.args[1:], bound.kwargs
+
+
+def _has_integers(inputs: tuple[Any, ...]) -> bool:
+    return any(x is not None and x.dtype.kind in "iub" for x in inputs)
+
+
+def _empty_last(last: Pass, layer: Any) -> None:
+    """Empty the last pass if ``layer`` opened it: a loop that never calls backward keeps one pass, not all of them."""
+    if last.layer is layer or (last.layer is None and any(call.layer is layer for call in last.inside())):
+        last.empty()
+
+
+def _locate(error: BaseException, layer: Any, outer: Call) -> None:
+    """Add to an error in which layer of which container it happened."""
+    with contextlib.suppress(Exception):
+        before = sum(call.layer is layer for call in outer.inside())
+        names = [name for name, child in outer.layer.named_children() if child is layer]
+        error.add_note(f"in layer {names[min(before, len(names) - 1)]} of {type(outer.layer).__name__}")
