@@ -28,7 +28,7 @@ class Block:
         state: what the rule remembers: arrays like ``flat``, and numbers.
     """
 
-    __slots__ = ("flat", "has_penalty", "options", "parameters", "places", "state", "step")
+    __slots__ = ("flat", "has_penalty", "options", "parameters", "places", "state", "step", "updates")
 
     def __init__(self, parameters: list[Parameter], states: list[Mapping[str, Any]], options: SimpleNamespace) -> None:
         self.parameters = parameters
@@ -45,7 +45,8 @@ class Block:
                 parameter.move_grad(grad)
         self.step = np.empty_like(self.flat)
         data = [parameter.data for parameter in parameters]
-        self.places = list(zip(parameters, data, grads, self.split(self.step), strict=True))
+        self.places = list(zip(parameters, data, grads, strict=True))
+        self.updates = list(zip(data, self.split(self.step), strict=True))
         self.state: dict[str, Any] = {
             name: np.concatenate([state[name].reshape(-1) for state in states]).astype(dtype, copy=False)
             if isinstance(value, np.ndarray)
@@ -90,7 +91,7 @@ class Block:
 
     def intact(self) -> bool:
         """Whether all arrays still are where they were, and all gradients wanted. Fills those that count as zero."""
-        for parameter, data, grad, _ in self.places:
+        for parameter, data, grad in self.places:
             if parameter._grad_is_zero:
                 parameter.read_grad()
             if parameter._grad is not grad or parameter._data is not data or not parameter.requires_grad:
@@ -108,7 +109,7 @@ class Block:
 
     def subtract(self) -> None:
         """Subtract the step from the parameters."""
-        for _, data, _, step in self.places:
+        for data, step in self.updates:
             np.subtract(data, step, data)
 
     def states(self) -> dict[Parameter, dict[str, Any]]:

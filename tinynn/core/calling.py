@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tinynn.core.arrays import as_array, floating
 from tinynn.core.passes import Call, Pass, current_pass, enter_pass, grad_enabled, leave_pass, nothing_to_undo
 from tinynn.errors import PassError
 
@@ -74,10 +75,10 @@ def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], 
         return function(layer, *inputs, **options)
     if outer.layer is None:
         inputs, options = _in_order(function, layer, inputs, options)
-        inputs = layer.take_in(inputs)
-        current.integers = current.integers or _has_integers(inputs)
-    elif current.integers:
-        inputs = layer.take_in(inputs)
+        inputs, integers = _as_arrays(layer, inputs)
+        current.integers = current.integers or integers
+    if current.integers:
+        inputs = _as_floats(layer, inputs)
     current.active = call = Call()
     call.layer = layer
     call.saved = call.last = None
@@ -110,8 +111,9 @@ def _outermost_forward(
     integers = False
     for x in inputs:
         if type(x) is not ndarray or x.dtype.kind != "f":
-            inputs = layer.take_in(inputs)
-            integers = _has_integers(inputs)
+            inputs, integers = _as_arrays(layer, inputs)
+            if integers:
+                inputs = _as_floats(layer, inputs)
             break
     recording = grad_enabled()
     if recording and layer._pass is not None:
@@ -218,9 +220,8 @@ def _outermost_backward(
     finally:
         current.active = outer
         leave_pass(token)
-        if current.layer is not None:
-            current.saved = current.last = None
-            current.waiting = False
+        if not current.joined:
+            current.empty()
 
 
 def _plainly(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
@@ -240,13 +241,22 @@ def _in_order(
     return bound.args[1:], bound.kwargs
 
 
-def _has_integers(inputs: tuple[Any, ...]) -> bool:
-    return any(x is not None and x.dtype.kind in "iub" for x in inputs)
+def _as_arrays(layer: Any, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:
+    """Return what a user passed as arrays of real numbers, and whether there are integers or booleans among them."""
+    arrays = tuple(x if x is None else as_array(layer, "x", x) for x in inputs)
+    return arrays, any(x is not None and x.dtype.kind in "iub" for x in arrays)
+
+
+def _as_floats(layer: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return the inputs with integers as floating-point numbers, unless the layer takes integers or hands them on."""
+    if layer.takes_integers or any(True for _ in layer.named_children()):
+        return inputs
+    return tuple(floating(x) if isinstance(x, ndarray) and x.dtype.kind in "iub" else x for x in inputs)
 
 
 def _empty_last(last: Pass, layer: Any) -> None:
     """Empty the last pass if ``layer`` opened it: a loop that never calls backward keeps one pass, not all of them."""
-    if last.layer is layer or (last.layer is None and any(call.layer is layer for call in last.inside())):
+    if last.layer is layer or (last.joined and any(call.layer is layer for call in last.inside())):
         last.empty()
 
 

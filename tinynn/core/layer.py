@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from tinynn.core import discovery, state
 from tinynn.core.arguments import boolean, generator, refuse_foreign
-from tinynn.core.arrays import as_array, as_dtype, floating
+from tinynn.core.arrays import as_dtype
 from tinynn.core.calling import wrap_backward, wrap_forward
 from tinynn.core.parameter import Buffer, Parameter
 from tinynn.core.passes import Pass, Saved
@@ -102,13 +102,6 @@ class Layer:
         This is where steps 2 and 3 of the note stop. Layers that can save work by it define it.
         """
         self.backward(*grads, **options)
-
-    def take_in(self, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return what a user passed as arrays of real numbers; integers are converted unless the layer takes them."""
-        arrays = tuple(x if x is None else as_array(self, "x", x) for x in inputs)
-        if self.takes_integers or all(x is None or x.dtype.kind == "f" for x in arrays) or any(self.named_children()):
-            return arrays
-        return tuple(x if x is None else floating(x) for x in arrays)
 
     # What is inside
 

@@ -145,6 +145,7 @@ class Pass(Call):
     Attributes:
         active: the call that is running now; None while none is. Under `one_pass` the script runs meanwhile.
         integers: whether integers came in, which some layer may have to convert.
+        joined: whether it stands for a script, in which several outermost calls may be made.
         recording: whether calls are kept; false under `no_grad`.
         repeated: the ids of the layers that were called more than once.
         thread: the thread that it belongs to.
@@ -152,7 +153,7 @@ class Pass(Call):
         waiting: whether it can be undone.
     """
 
-    __slots__ = ("active", "integers", "recording", "repeated", "thread", "unusual", "waiting")
+    __slots__ = ("active", "integers", "joined", "recording", "repeated", "thread", "unusual", "waiting")
 
     active: Any
     repeated: frozenset[int]
@@ -161,16 +162,16 @@ class Pass(Call):
         self.layer = layer
         self.saved = self.last = self.active = None
         self.integers = integers
+        self.joined = layer is None
         self.recording = recording
         self.repeated = _NONE
         self.thread = get_ident()
-        self.unusual = integers or layer is None
+        self.unusual = integers or self.joined
         self.waiting = False
 
     def empty(self) -> None:
-        """Let go of everything that was saved."""
-        self.saved = None
-        self.last = None
+        """Let go of everything that was saved, and of the layer, which holds the pass."""
+        self.saved = self.last = self.layer = None
         self.waiting = False
 
     @override

@@ -22,16 +22,18 @@ ONE_OVER_PI, HALF, ONE = Constant(1 / math.pi), Constant(0.5), Constant(1.0)
 def arctan_sigmoid(x: Array) -> Array:
     """σ(x) = arctan(x)/π + ½."""
     y: Array = np.arctan(x)
-    y *= ONE_OVER_PI[y.dtype]
-    y += HALF[y.dtype]
+    dtype = y.dtype
+    y *= ONE_OVER_PI[dtype]
+    y += HALF[dtype]
     return y
 
 
 def arctan_sigmoid_derivative(x: Array) -> Array:
     """σ'(x) = (1/π) / (1 + x²)."""
     y = x * x
-    y += ONE[y.dtype]
-    np.divide(ONE_OVER_PI[y.dtype], y, y)
+    dtype = y.dtype
+    y += ONE[dtype]
+    np.divide(ONE_OVER_PI[dtype], y, y)
     return y
 
 

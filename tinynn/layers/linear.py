@@ -110,12 +110,16 @@ class Linear(Layer):
     def _add_gradients(self, grad: Array) -> None:
         x = self.saved.pop()
         weight, bias = self.weight, self.bias
-        if grad.ndim != 2:  # as rows, (samples, out_features) and (samples, in_features)
-            grad, x = grad.reshape(-1, self.out_features), x.reshape(-1, self.in_features)
+        if grad.ndim == 1:  # one sample: nothing to sum
+            total, grad, x = grad, grad[np.newaxis], x[np.newaxis]
+        else:
+            if grad.ndim > 2:  # as rows, (samples, out_features) and (samples, in_features)
+                grad, x = grad.reshape(-1, self.out_features), x.reshape(-1, self.in_features)
+            total = grad[0] if len(grad) == 1 else np.add.reduce(grad)
         if weight.requires_grad:
             weight.add_grad(grad.T.dot(x))
         if bias is not None and bias.requires_grad:
-            bias.add_grad(grad[0] if len(grad) == 1 else np.add.reduce(grad))
+            bias.add_grad(total)
 
     @override
     def extra_repr(self) -> str:
