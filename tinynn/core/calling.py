@@ -10,6 +10,7 @@ import contextlib
 import functools
 import inspect
 from collections.abc import Callable
+from sys import getrefcount
 from threading import get_ident
 from typing import Any
 
@@ -18,7 +19,7 @@ from numpy import ndarray
 
 from tinynn.core.arrays import as_array, floating
 from tinynn.core.passes import Call, Pass, current_pass, enter_pass, grad_enabled, leave_pass, nothing_to_undo
-from tinynn.errors import PassError
+from tinynn.errors import ArgumentTypeError, PassError, expects
 
 __all__ = ["wrap_backward", "wrap_forward"]
 
@@ -63,6 +64,7 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
                 self._pass = current
         return y
 
+    forward.in_pass = True  # type: ignore[attr-defined]
     return forward
 
 
@@ -73,8 +75,9 @@ def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], 
     outer = current.active
     if outer.layer is layer:  # super().forward(x): the same call
         return function(layer, *inputs, **options)
-    if outer.layer is None:
+    if options:
         inputs, options = _in_order(function, layer, inputs, options)
+    if outer.layer is None:
         inputs, integers = _as_arrays(layer, inputs)
         current.integers = current.integers or integers
     if current.integers:
@@ -93,6 +96,8 @@ def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], 
     finally:
         current.active = outer
     if current.recording:
+        if outer.layer is None:
+            y = _apart(call, y)
         call.returned(y)
         call.before = outer.last
         outer.last = call
@@ -130,10 +135,9 @@ def _outermost_forward(
         current.active = None
         leave_pass(token)
     if recording:
-        try:
-            current.shape, current.dtype = y.shape, y.dtype
-        except AttributeError:
-            current.returned(y)
+        if type(y) is not ndarray or y.base is not None or getrefcount(y) > _ALONE:
+            y = _apart(current, y)
+        current.returned(y)
         current.waiting = True
         layer._pass = current
     return y
@@ -169,6 +173,7 @@ def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             current.active = outer
 
+    backward.in_pass = True  # type: ignore[attr-defined]
     return backward
 
 
@@ -183,7 +188,7 @@ def _backward(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], 
         grads, options = _in_order(function, layer, grads, options)
     current.active = call = outer.take(layer, current.repeated)
     try:
-        return function(layer, *(call.accept(grads) if grads else ()), **options)
+        return function(layer, *call.accept(grads), **options)
     except BaseException as error:
         _locate(error, layer, outer)
         raise
@@ -199,16 +204,16 @@ def _outermost_backward(
         raise PassError(nothing_to_undo(layer))
     if options:
         grads, options = _in_order(function, layer, grads, options)
+    if (not grads or grads[0] is None) and layer.needs_grad:
+        raise ArgumentTypeError(expects(layer, "backward(grad) with the gradient at its output", "no grad"))
     if current.layer is layer and current.waiting:
         call = current
-        if grads:
-            grads = call.accept(grads)
+        grads = call.accept(grads)
     else:
         holder = current.holder(layer)
         if holder is None:
             raise PassError(nothing_to_undo(layer))
-        if grads:
-            grads = holder.latest(layer).accept(grads)
+        grads = holder.latest(layer).accept(grads)
         call = holder.take(layer, current.repeated)
     token = enter_pass(current)
     outer, current.active = current.active, call
@@ -235,8 +240,6 @@ def _in_order(
     function: Callable[..., Any], layer: Any, arrays: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Return arrays that were given by name in their places, and the options, which are keyword-only, as they are."""
-    if not options:
-        return arrays, options
     bound = inspect.signature(function).bind(layer, *arrays, **options)
     return bound.args[1:], bound.kwargs
 
@@ -252,6 +255,23 @@ def _as_floats(layer: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
     if layer.takes_integers or any(True for _ in layer.named_children()):
         return inputs
     return tuple(floating(x) if isinstance(x, ndarray) and x.dtype.kind in "iub" else x for x in inputs)
+
+
+def _alone() -> int:
+    y = np.empty(0)
+    return getrefcount(y)
+
+
+_ALONE = _alone()  # how many references there are to an array that nobody but its caller holds
+
+
+def _apart(call: Call, y: Any) -> Any:
+    """Return what a user gets for ``y``: a copy of each array that a layer inside ``call`` has saved."""
+    if isinstance(y, tuple):
+        return tuple(_apart(call, part) for part in y)
+    if isinstance(y, ndarray) and any(np.may_share_memory(y, array) for array in call.arrays()):
+        return y.copy()
+    return y
 
 
 def _empty_last(last: Pass, layer: Any) -> None:

@@ -52,6 +52,9 @@ class Layer:
     """Whether integers and booleans reach ``forward`` as they are (indices, masks). If not, they are converted to the
     default dtype. Layers that contain layers pass everything on."""
 
+    needs_grad: bool = True
+    """Whether ``backward`` has to be given a gradient; not so for a loss that is one number."""
+
     may_overflow: ClassVar[bool] = True
     """Whether ``backward`` may overflow on the way to a finite result. An overflow is silent then."""
 
@@ -67,9 +70,11 @@ class Layer:
     @override
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if "backward" in cls.__dict__ and "backward_parameters" not in cls.__dict__:
+            cls.backward_parameters = Layer.backward_parameters  # type: ignore[method-assign]
         for name, wrap in WRAPPED:
             method = getattr(cls, name)
-            if not hasattr(method, "__wrapped__") and method is not getattr(Layer, name):
+            if method is not getattr(Layer, name) and not hasattr(method, "in_pass"):
                 setattr(cls, name, wrap(method))
         if "forward" in cls.__dict__ and "__call__" not in cls.__dict__:
             cls.__call__ = cls.forward  # type: ignore[method-assign]

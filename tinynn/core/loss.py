@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from tinynn.core.arguments import choice
 from tinynn.core.layer import Layer
-from tinynn.errors import DTypeError, ShapeError, expects
+from tinynn.errors import ShapeError, expects
 from tinynn.typing import Array
 
 __all__ = ["Loss"]
@@ -31,6 +31,7 @@ class Loss(Layer):
 
     def __init__(self, *, reduction: str = "mean") -> None:
         self.reduction = choice(type(self).__name__, "reduction", reduction, self.reductions)
+        self.needs_grad = self.reduction == "none"
 
     @override
     def extra_repr(self) -> str:
@@ -73,8 +74,6 @@ class Loss(Layer):
         """
         if grad is not None:
             factor = factor * grad
-        elif self.reduction == "none":
-            raise DTypeError(expects(self, "backward(grad) with the gradient at each loss", "no grad"))
         elif factor == 1:
             return gradient
         product: Array = gradient * factor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from typing_extensions import override
 
@@ -69,6 +71,13 @@ class StateArray:
             raise DTypeError(expects(self, f"{name} of dtype {self._data.dtype}", array.dtype))
         return array.astype(self._data.dtype, copy=False) if array.dtype.kind != "c" else array
 
+    @override
+    def __getstate__(self) -> dict[str, Any]:
+        return {"data": self._data}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        StateArray.__init__(self, np.array(state["data"]))
+
     def astype(self, dtype: DTypeLike) -> None:
         """Replace ``data`` by an array of another floating dtype; integers stay as they are."""
         new = as_dtype(type(self).__name__, dtype)
@@ -113,8 +122,9 @@ class Parameter(StateArray):
 
     def __init__(self, data: ArrayLike, requires_grad: bool = True, *, dtype: DTypeLike | None = None) -> None:
         array = as_array("Parameter", "data", data.data if isinstance(data, StateArray) else data)
-        if dtype is None and array.dtype in (np.float32, np.float64):
-            dtype = array.dtype.newbyteorder("=")
+        native = array.dtype.newbyteorder("=")
+        if dtype is None and native in (np.float32, np.float64):
+            dtype = native
         super().__init__(np.array(array, dtype=as_dtype("Parameter", dtype), order="C"))
         self.requires_grad = requires_grad
         self._drop_grad()
@@ -123,6 +133,19 @@ class Parameter(StateArray):
         self._grad: Array | None = None
         self._grad_is_zero = True  # whatever _grad holds
         self._grad_seen = False  # whether a user may hold _grad
+
+    @override
+    def __getstate__(self) -> dict[str, Any]:
+        grad = None if self._grad_is_zero else self._grad
+        return {"data": self._data, "grad": grad, "requires_grad": self.requires_grad}
+
+    @override
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.requires_grad = state["requires_grad"]
+        self._drop_grad()
+        self._grad = None if state["grad"] is None else np.array(state["grad"])
+        self._grad_is_zero = self._grad is None
 
     @property
     def grad(self) -> Array:
@@ -172,8 +195,8 @@ class Parameter(StateArray):
     def zero_grad(self) -> None:
         """Make the gradient zero."""
         self._grad_is_zero = True
-        if self._grad_seen and self._grad is not None:
-            self._grad.fill(0)
+        if self._grad_seen:
+            self.read_grad()  # whoever holds it sees zeros, and may write to it
 
     def grad_can_move(self, flats: list[Array]) -> bool:
         """Whether nobody holds the gradient: no user, and no flat array but the given ones."""

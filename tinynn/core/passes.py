@@ -67,6 +67,15 @@ class Call:
             yield call
             call = call.before
 
+    def arrays(self) -> Iterator[Array]:
+        """Yield the arrays that were saved in this call and inside it."""
+        saved = self.saved
+        while saved is not None:
+            item, saved = saved
+            yield from _arrays_in(item)
+        for call in self.inside():
+            yield from call.arrays()
+
     def returned(self, y: Any) -> None:
         """Remember the form of ``y``, what the call has returned."""
         try:
@@ -114,7 +123,12 @@ class Call:
         return next(call for call in self.inside() if call.layer is layer)
 
     def accept(self, grads: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return the gradients at the outputs as arrays of the outputs' dtypes, their shapes checked."""
+        """Return the gradients at the outputs as arrays of the outputs' dtypes, their shapes checked.
+
+        None, which is what there is at integers, stays None.
+        """
+        if not grads:
+            return grads
         grad = grads[0]
         if len(grads) == 1 and type(grad) is ndarray and grad.dtype is self.dtype and grad.shape == self.shape:
             return grads
@@ -125,6 +139,14 @@ class Call:
         return tuple(
             grad if grad is None else _accept(self.layer, grad, *form) for grad, form in zip(grads, output, strict=True)
         )
+
+
+def _arrays_in(item: Any) -> Iterator[Array]:
+    if isinstance(item, ndarray):
+        yield item
+    elif isinstance(item, (tuple, list, dict)):
+        for part in item.values() if isinstance(item, dict) else item:
+            yield from _arrays_in(part)
 
 
 def _accept(layer: Any, grad: Any, shape: Any, dtype: Any) -> Array:
@@ -213,6 +235,9 @@ class Saved:
         return item
 
 
+_RUN_LATER = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
+
+
 class no_grad(contextlib.ContextDecorator):
     """A context, or a decorator, in which forward keeps nothing for backward.
 
@@ -229,7 +254,7 @@ class no_grad(contextlib.ContextDecorator):
 
     @override
     def __call__(self, function: Any) -> Any:
-        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+        if any(kind(function) for kind in _RUN_LATER):
             what = "a function to decorate that runs when it is called"
             raise ArgumentTypeError(expects("no_grad", what, repr(function), "write `with nn.no_grad():` inside it"))
         return super().__call__(function)

@@ -8,6 +8,7 @@ from typing import Any, Self, overload
 from typing_extensions import override
 
 from tinynn.core import discovery
+from tinynn.core.arrays import floating
 from tinynn.core.layer import Layer
 from tinynn.errors import ArgumentError, ArgumentTypeError, DiscoveryError, ShapeError, expects
 from tinynn.typing import Array
@@ -139,7 +140,7 @@ class Residual(Layer):
         y = self.layer(x)
         if y.shape != x.shape:
             raise ShapeError(expects(self, f"its layer to keep the shape {x.shape}", y.shape))
-        total: Array = x + y
+        total: Array = floating(x) + floating(y)
         return total
 
     @override
