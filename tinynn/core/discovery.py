@@ -35,13 +35,13 @@ def attributes(layer: Any, kind: type[T] | tuple[type[T], ...]) -> Iterator[tupl
                 raise _hidden(layer, f"the class attribute {name!r}", "create it in __init__, one for each layer")
     for name, value in vars(layer).items():
         if isinstance(value, (list, tuple, dict, set, frozenset, kind)):
+            if "." in name and _holds(value, kind):
+                raise _hidden(layer, f"the name {name!r}", "use a name without dots")
             yield from _inside(layer, name, value, kind, ())
 
 
 def _inside(layer: Any, name: str, value: Any, kind: Any, path: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
     if isinstance(value, kind):
-        if "." in name.rpartition(".")[2] or name.startswith("."):
-            raise _hidden(layer, f"the name {name!r}", "use a name without dots")
         yield name, value
     elif id(value) in path:
         return

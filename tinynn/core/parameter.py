@@ -100,10 +100,9 @@ class Buffer(StateArray):
 
     def __init__(self, data: ArrayLike) -> None:
         array = as_array("Buffer", "data", data)
-        keep = array.dtype.kind in "iub" or array.dtype in (np.float32, np.float64)
-        super().__init__(
-            np.array(array, dtype=array.dtype.newbyteorder("=") if keep else get_default_dtype(), order="C")
-        )
+        native = array.dtype.newbyteorder("=")
+        keep = native.kind in "iub" or native in (np.float32, np.float64)
+        super().__init__(np.array(array, dtype=native if keep else get_default_dtype(), order="C"))
 
 
 class Parameter(StateArray):

@@ -44,7 +44,7 @@ def load(layer: Any, state_dict: Mapping[str, Any], strict: bool) -> None:
         if name not in state_dict:
             continue
         try:
-            array = target.fit("data", np.asarray(state_dict[name]))
+            array = target.fit("data", state_dict[name])
         except (ValueError, TypeError) as error:
             problems.append(f"{name}: {error}")
             continue

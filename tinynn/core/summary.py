@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import copy
 from dataclasses import dataclass
 from typing import Any
@@ -71,7 +72,7 @@ def summarize(layer: Any, inputs: tuple[Any, ...]) -> Summary:
 def _calls(layer: Any, inputs: tuple[Any, ...]) -> list[tuple[str, Any, str]]:
     model = copy.deepcopy(layer).eval()
     arrays = [np.zeros(x, get_default_dtype()) if _is_shape(x) else x for x in inputs]
-    model(*arrays)
+    contextvars.Context().run(model, *arrays)  # whatever is going on around: no_grad, a pass
     rows: list[tuple[str, Any, str]] = []
 
     def visit(call: Call, path: str) -> None:

@@ -82,7 +82,7 @@ class Sequential(Layer):
 
     @override
     def named_children(self) -> Iterator[tuple[str, Layer]]:
-        return iter(self._layers.items())
+        return ((name.removeprefix("_layers."), child) for name, child in super().named_children())
 
     def append(self, layer: Layer) -> Self:
         """Add a layer at the end, named by its position."""

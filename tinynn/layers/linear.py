@@ -70,8 +70,8 @@ class Linear(Layer):
                 raise ArgumentTypeError(expects("Linear", f"{name} to be a function", repr(function), remedy))
         self.weight_init = weight_init
         self.bias_init = bias_init
-        self.weight = Parameter(np.empty((out_features, in_features)), dtype=dtype)
-        self.bias = Parameter(np.empty(out_features), dtype=dtype) if has_bias else None
+        self.weight = Parameter(np.zeros((out_features, in_features)), dtype=dtype)
+        self.bias = Parameter(np.zeros(out_features), dtype=dtype) if has_bias else None
         self.draw_parameters(rng)
 
     @override
