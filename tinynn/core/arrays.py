@@ -34,12 +34,10 @@ def get_default_dtype() -> np.dtype[np.floating]:
 
 
 def as_dtype(owner: str, dtype: DTypeLike | None) -> np.dtype[np.floating]:
-    """Return ``dtype`` as a NumPy dtype, the default for None; parameters are float32 or float64 and nothing else."""
-    if dtype is None:
-        return _default_dtype
+    """Return ``dtype`` as a NumPy dtype; parameters are float32 or float64 and nothing else."""
     with contextlib.suppress(TypeError):
         result: np.dtype[Any] = np.dtype(dtype)
-        if result in (np.float32, np.float64) and result.isnative:
+        if dtype is not None and result in (np.float32, np.float64) and result.isnative:
             return result
     raise ArgumentTypeError(expects(owner, "dtype to be float32 or float64", repr(dtype)))
 

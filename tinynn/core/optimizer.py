@@ -11,7 +11,7 @@ from typing_extensions import override
 from tinynn.core.arguments import boolean, number, refuse_foreign
 from tinynn.core.block import Block
 from tinynn.core.parameter import Parameter
-from tinynn.errors import ArgumentError, ArgumentTypeError, StateError, expects
+from tinynn.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError, StateError, expects
 from tinynn.typing import Array
 
 __all__ = ["Optimizer", "flags", "nonnegative"]
@@ -143,10 +143,12 @@ class Optimizer:
         name = type(self).__name__
         if not isinstance(group, Mapping) or "params" not in group:
             raise ArgumentTypeError(expects(name, "every group to be a dict with 'params'", repr(group)))
-        parameters = list(dict.fromkeys(self._listed(group["params"])))  # each once
+        parameters = self._listed(group["params"])
         for parameter in parameters:
             if not isinstance(parameter, Parameter):
                 raise ArgumentTypeError(expects(name, "Parameter objects", f"a {type(parameter).__name__}"))
+        parameters = list(dict.fromkeys(parameters))  # each once
+        for parameter in parameters:
             if any(parameter in other["params"] for other in others):
                 raise ArgumentError(expects(name, "each parameter in one group only", f"{parameter!r} in two"))
         if not parameters:
@@ -199,8 +201,8 @@ class Optimizer:
         parameters = dict(zip(order, self._parameters(), strict=True))
         new_state = {}
         for index, entry in states.items():
-            if index not in parameters:
-                raise StateError(expects(name, f"the state of parameters {order}", f"that of {index!r}"))
+            if index not in parameters or not isinstance(entry, Mapping):
+                raise StateError(expects(name, f"the state of parameters {order}", f"that of {index!r}: {entry!r}"))
             new_state[parameters[index]] = {key: self._fitted(parameters[index], value) for key, value in entry.items()}
         for old, new in zip(self.param_groups, new_groups, strict=True):
             old.update(new)
@@ -208,12 +210,15 @@ class Optimizer:
         self._resting = new_state
 
     def _fitted(self, parameter: Parameter, value: Any) -> Any:
-        if np.ndim(value) == 0:
+        """Return one value of a state as the parameter needs it: a copy of an array like it, or a number."""
+        if value is None or isinstance(value, (int, float, np.generic)):
             return value
-        value = np.asarray(value)
-        if value.shape != parameter.shape:
-            raise StateError(expects(type(self).__name__, f"state of shape {parameter.shape}", value.shape))
-        return value.astype(parameter.dtype)
+        try:
+            return parameter.fit("state", value).copy()
+        except (ShapeError, DTypeError) as error:
+            actual = str(error).rpartition("got ")[2]
+            what = f"state of shape {parameter.shape} and dtype {parameter.dtype}"
+            raise StateError(expects(type(self).__name__, what, actual)) from None
 
     def _parameters(self) -> list[Parameter]:
         return [parameter for group in self.param_groups for parameter in group["params"]]

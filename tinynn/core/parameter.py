@@ -122,8 +122,8 @@ class Parameter(StateArray):
     def __init__(self, data: ArrayLike, requires_grad: bool = True, *, dtype: DTypeLike | None = None) -> None:
         array = as_array("Parameter", "data", data.data if isinstance(data, StateArray) else data)
         native = array.dtype.newbyteorder("=")
-        if dtype is None and native in (np.float32, np.float64):
-            dtype = native
+        if dtype is None:
+            dtype = native if native in (np.float32, np.float64) else get_default_dtype()
         super().__init__(np.array(array, dtype=as_dtype("Parameter", dtype), order="C"))
         self.requires_grad = requires_grad
         self._drop_grad()

@@ -20,7 +20,7 @@ from numpy import ndarray
 from typing_extensions import override
 
 from tinynn.core.arrays import as_array, cast, floating
-from tinynn.errors import ArgumentTypeError, PassError, ShapeError, expects
+from tinynn.errors import ArgumentTypeError, DTypeError, PassError, ShapeError, expects
 from tinynn.typing import Array
 
 __all__ = [
@@ -81,8 +81,11 @@ class Call:
         try:
             self.shape, self.dtype = y.shape, y.dtype
         except AttributeError:
-            what = "forward to return an array, or a tuple of arrays: its output"
-            arrays = [as_array(self.layer, what, part) for part in (y if isinstance(y, tuple) else (y,))]
+            try:
+                arrays = [as_array(self.layer, "y", part) for part in (y if isinstance(y, tuple) else (y,))]
+            except (DTypeError, ShapeError):
+                what = "forward to return an array, or a tuple of arrays"
+                raise DTypeError(expects(self.layer, what, f"a {type(y).__name__}")) from None
             self.output = tuple((array.shape, array.dtype) for array in arrays)
             self.shape, self.dtype = (None, None) if isinstance(y, tuple) else self.output[0]
 

@@ -33,8 +33,8 @@ def arctan_sigmoid_derivative(x: Array) -> Array:
     y = x * x
     dtype = y.dtype
     y += ONE[dtype]
-    np.divide(ONE_OVER_PI[dtype], y, y)
-    return y
+    slope: Array = ONE_OVER_PI[dtype] / y
+    return slope
 
 
 def relu(x: Array) -> Array:

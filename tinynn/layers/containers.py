@@ -8,7 +8,7 @@ from typing import Any, Self, overload
 from typing_extensions import override
 
 from tinynn.core import discovery
-from tinynn.core.arrays import floating
+from tinynn.core.arrays import cast, floating
 from tinynn.core.layer import Layer
 from tinynn.errors import ArgumentError, ArgumentTypeError, DiscoveryError, ShapeError, expects
 from tinynn.typing import Array
@@ -117,7 +117,7 @@ class Sequential(Layer):
 
 
 class Residual(Layer):
-    """y = x + f(x).
+    """y = x + f(x), in the dtype of f(x).
 
     Backward:
         The sum becomes a copy: ∂L/∂x = grad + what f returns for grad.
@@ -126,7 +126,7 @@ class Residual(Layer):
         x what f takes, y the same: f keeps the shape.
 
     Args:
-        layer: f.
+        layer: the layer f.
 
     Raises:
         ShapeError: if f(x) has not the shape of x.
@@ -140,7 +140,8 @@ class Residual(Layer):
         y = self.layer(x)
         if y.shape != x.shape:
             raise ShapeError(expects(self, f"its layer to keep the shape {x.shape}", y.shape))
-        total: Array = floating(x) + floating(y)
+        y = floating(y)
+        total: Array = cast(x, y.dtype) + y
         return total
 
     @override

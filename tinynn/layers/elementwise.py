@@ -44,12 +44,16 @@ class Elementwise(Layer):
     def __init__(
         self, function: Callable[[Any], Any] | None = None, derivative: Callable[[Any], Any] | None = None
     ) -> None:
-        for name, given in (("function", function), ("derivative", derivative)):
-            if given is not None:
-                setattr(self, name, given)
-            if not callable(getattr(self, name, None)):
-                what = "a function and its derivative, as in Elementwise(np.sin, np.cos)"
-                raise ArgumentTypeError(expects(type(self).__name__, what, f"{name}={given!r}"))
+        name = type(self).__name__
+        if hasattr(type(self), "function"):
+            if function is not None or derivative is not None:
+                raise ArgumentTypeError(expects(name, "no functions, since it has its own", repr(function)))
+            return
+        if not callable(function) or not callable(derivative):
+            what = "a function and its derivative, as in Elementwise(np.sin, np.cos)"
+            raise ArgumentTypeError(expects(name, what, f"{function!r} and {derivative!r}"))
+        self.function = function
+        self.derivative = derivative
 
     @override
     def forward(self, x: Array) -> Array:

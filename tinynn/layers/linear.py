@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from tinynn import init
 from tinynn.core.arguments import boolean, layer_generator, size
-from tinynn.core.arrays import as_dtype, cast
+from tinynn.core.arrays import as_dtype, cast, get_default_dtype
 from tinynn.core.layer import Layer
 from tinynn.core.parameter import Parameter
 from tinynn.errors import ArgumentTypeError, ShapeError, expects
@@ -62,7 +62,7 @@ class Linear(Layer):
         self.in_features = size("Linear", "in_features", in_features)
         self.out_features = size("Linear", "out_features", out_features)
         has_bias = boolean("Linear", "bias", bias)
-        dtype = as_dtype("Linear", dtype)
+        dtype = get_default_dtype() if dtype is None else as_dtype("Linear", dtype)
         rng = layer_generator("Linear", rng)
         for name, function in (("weight_init", weight_init), ("bias_init", bias_init)):
             if function is not None and not callable(function):

@@ -1,0 +1,408 @@
+"""The promises of optimizers: groups, options by hand, exact continuation, nothing aliased, frozen and tied parameters."""
+
+import copy
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+import tinynn as nn
+from tinynn.errors import ArgumentError, ArgumentTypeError, StateError
+
+
+def same(actual, expected):
+    np.testing.assert_array_equal(actual, np.asarray(expected))
+
+
+def feed(parameters, *grads):
+    for parameter, grad in zip(parameters, grads, strict=True):
+        parameter.grad = np.full(parameter.shape, float(grad))
+
+
+def pair():
+    return [nn.Parameter([1.0, 2.0]), nn.Parameter([[3.0]])]
+
+
+# Updates
+
+
+def test_a_step_is_the_descent_of_the_note():
+    weight, bias = pair()
+    held = weight.data
+    optimizer = nn.SGD([weight, bias], lr=0.5)
+    feed([weight, bias], 2, 4)
+    optimizer.step()
+    same(weight.data, [0, 1])
+    same(bias.data, [[1]])
+    assert weight.data is held
+
+
+def test_the_default_rate_is_that_of_the_note():
+    assert nn.SGD(pair()).param_groups[0]["lr"] == 0.001
+
+
+def test_a_step_leaves_the_gradients_alone():
+    parameters = pair()
+    optimizer = nn.SGD(parameters, lr=0.5, momentum=0.9, weight_decay=0.1, nesterov=True)
+    for _ in range(3):
+        feed(parameters, 2, 4)
+        optimizer.step()
+        same(parameters[0].grad, [2, 2])
+        same(parameters[1].grad, [[4]])
+
+
+def test_a_rule_of_ones_own_is_one_update_on_arrays():
+    class Sign(nn.Optimizer):
+        """W ↦ W - lr sign(g), with a count of steps."""
+
+        def update(self, grad, state, step, options):
+            state["count"] = state.get("count", 0) + 1
+            state["seen"] = state.get("seen", 0) + np.abs(grad)
+            np.multiply(np.sign(grad), options.lr * state["count"], step)
+
+    parameters = pair()
+    optimizer = Sign(parameters, lr=0.5)
+    for _ in range(2):
+        feed(parameters, -3, 7)
+        optimizer.step()
+    same(parameters[0].data, [2.5, 3.5])
+    same(parameters[1].data, [[1.5]])
+    assert optimizer.state[parameters[0]]["count"] == 2
+    same(optimizer.state[parameters[1]]["seen"], [[14]])
+
+
+def test_weight_decay_and_maximize_are_taken_care_of_for_every_rule():
+    class Plain(nn.Optimizer):
+        def update(self, grad, state, step, options):
+            step[...] = grad
+
+    parameters = pair()
+    optimizer = Plain(parameters, weight_decay=0.5, maximize=True)
+    feed(parameters, 2, 4)
+    optimizer.step()
+    same(parameters[0].data, [1 + 2 - 0.5, 2 + 2 - 1])
+
+
+def test_frozen_parameters_are_skipped():
+    parameters = pair()
+    optimizer = nn.SGD(parameters, lr=1.0, weight_decay=0.5, momentum=0.5)
+    parameters[0].requires_grad = False
+    feed(parameters, 2, 4)
+    optimizer.step()
+    same(parameters[0].data, [1, 2])
+    same(parameters[1].data, [[3 - 4 - 1.5]])
+    assert list(optimizer.state) == [parameters[1]]
+
+
+def test_tied_and_repeated_parameters_are_updated_once():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[1].weight = model[0].weight
+    before = model[0].weight.data.copy()
+    for params in (model.parameters(), [model[0].weight, model[1].weight], [{"params": [model[0].weight] * 3}]):
+        model[0].weight.data = before
+        optimizer = nn.SGD(params, lr=0.5)
+        model[0].weight.grad = np.ones((2, 2))
+        optimizer.step()
+        same(model[0].weight.data, before - 0.5)
+
+
+def test_zero_grad_clears_every_group():
+    parameters = pair()
+    optimizer = nn.SGD([{"params": [parameters[0]]}, {"params": [parameters[1]], "lr": 0.1}])
+    feed(parameters, 2, 4)
+    held = parameters[0].grad
+    optimizer.zero_grad()
+    same(held, [0, 0])
+    same(parameters[1].grad, [[0]])
+
+
+# Groups
+
+
+def test_groups_have_options_of_their_own():
+    parameters = [*pair(), nn.Parameter(5.0)]
+    optimizer = nn.SGD(
+        [{"params": parameters[0], "lr": 1.0}, {"params": parameters[1:2]}, {"params": iter(parameters[2:]), "momentum": 0.5}],
+        lr=0.5,
+    )
+    for _ in range(2):
+        feed(parameters, 1, 1, 1)
+        optimizer.step()
+    same(parameters[0].data, [-1, 0])
+    same(parameters[1].data, [[2]])
+    same(parameters[2].data, 5 - 0.5 - 0.75)
+
+
+def test_a_group_added_later_is_updated_and_the_others_go_on():
+    first, second = pair()
+    optimizer = nn.SGD([first], lr=0.5, momentum=0.5)
+    feed([first], 1)
+    optimizer.step()
+    optimizer.add_param_group({"params": [second], "lr": 1.0})
+    feed([first, second], 1, 1)
+    optimizer.step()
+    same(first.data, [1 - 0.5 - 0.75, 2 - 0.5 - 0.75])
+    same(second.data, [[2]])
+    assert optimizer.param_groups[1] == {**optimizer.param_groups[0], "params": [second], "lr": 1.0}
+
+
+GROUPS = {
+    "no dict": ([nn.Parameter([1.0])], ArgumentTypeError, "a group to be a dict with 'params'"),
+    "no params": ({"lr": 1.0}, ArgumentTypeError, "every group to be a dict with 'params'"),
+    "empty": ({"params": []}, ArgumentError, "at least one parameter in each group, got none"),
+    "an array": ({"params": [np.ones(1)]}, ArgumentTypeError, "Parameter objects, got a ndarray"),
+    "a bad option": ({"params": [nn.Parameter([1.0])], "lr": -1}, ArgumentError, "a finite lr > 0, got -1.0"),
+    "an unknown option": ({"params": [nn.Parameter([1.0])], "rate": 1}, ArgumentTypeError, "the options lr, .*, got rate"),
+}
+
+
+@pytest.mark.parametrize(("group", "error", "message"), GROUPS.values(), ids=GROUPS)
+def test_a_wrong_group_is_refused_and_changes_nothing(group, error, message):
+    parameters = pair()
+    optimizer = nn.SGD(parameters, lr=0.5)
+    with pytest.raises(error, match="^SGD expects " + message):
+        optimizer.add_param_group(group)
+    with pytest.raises(error, match="^SGD expects "):
+        nn.SGD([{"params": parameters}, group])
+    assert len(optimizer.param_groups) == 1
+    feed(parameters, 2, 2)
+    optimizer.step()
+    same(parameters[0].data, [0, 1])
+
+
+def test_a_parameter_in_two_groups_is_refused():
+    parameters = pair()
+    with pytest.raises(ArgumentError, match=r"^SGD expects each parameter in one group only, got Parameter\(.*\) in two"):
+        nn.SGD([{"params": parameters}, {"params": parameters[:1]}])
+    optimizer = nn.SGD(parameters)
+    with pytest.raises(ArgumentError, match="each parameter in one group only"):
+        optimizer.add_param_group({"params": parameters[1]})
+    assert len(optimizer.param_groups) == 1
+
+
+def test_options_changed_by_hand_hold_from_the_next_step():
+    parameters = pair()
+    optimizer = nn.SGD(parameters, lr=0.5)
+    for rate, expected in ((0.5, 0.5), (0.25, 0.25), (np.float64(1), -0.75), (2, -2.75)):
+        optimizer.param_groups[0]["lr"] = rate
+        feed(parameters, 1, 1)
+        optimizer.step()
+        same(parameters[0].data, [expected, expected + 1])
+    optimizer.param_groups[0]["weight_decay"] = 1.0
+    optimizer.param_groups[0]["lr"] = 1.0
+    feed(parameters, 0, 0)
+    optimizer.step()
+    same(parameters[0].data, [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "message"),
+    [
+        ("lr", float("nan"), ArgumentError, "a finite lr > 0, got nan"),
+        ("lr", float("inf"), ArgumentError, "a finite lr > 0, got inf"),
+        ("lr", 0, ArgumentError, "a finite lr > 0, got 0.0"),
+        ("lr", -1, ArgumentError, "a finite lr > 0, got -1.0"),
+        ("lr", "0.1", ArgumentTypeError, "a finite lr > 0, got '0.1'"),
+        ("lr", None, ArgumentTypeError, "a finite lr > 0, got None"),
+        ("momentum", -0.5, ArgumentError, "a finite momentum >= 0, got -0.5"),
+        ("weight_decay", float("nan"), ArgumentError, "a finite weight_decay >= 0, got nan"),
+        ("nesterov", True, ArgumentError, "momentum > 0 and dampening = 0 for nesterov"),
+        ("maximize", 1, ArgumentTypeError, "maximize to be True or False, got 1"),
+        ("rate", 0.1, ArgumentTypeError, "the options .*, got rate"),
+    ],
+)
+@pytest.mark.parametrize("stepped", [False, True])
+def test_a_wrong_option_set_by_hand_is_an_error_at_the_step_before_anything_changed(name, value, error, message, stepped):
+    parameters = pair()
+    optimizer = nn.SGD([{"params": parameters[:1]}, {"params": parameters[1:]}], lr=0.5)
+    if stepped:
+        feed(parameters, 0, 0)
+        optimizer.step()
+    feed(parameters, 2, 2)
+    good = dict(optimizer.param_groups[1])
+    optimizer.param_groups[1][name] = value
+    for _ in range(2):
+        with pytest.raises(error, match="^SGD expects " + message):
+            optimizer.step()
+        same(parameters[0].data, [1, 2])
+        same(parameters[1].data, [[3]])
+    optimizer.param_groups[1].clear()
+    optimizer.param_groups[1].update(good)
+    optimizer.step()
+    same(parameters[0].data, [0, 1])
+    same(parameters[1].data, [[2]])
+
+
+# State
+
+
+def trained(steps, parameters=None, optimizer=None, start=0):
+    if parameters is None:
+        parameters = pair()
+        optimizer = nn.SGD(parameters, lr=0.1, momentum=0.9, dampening=0.1, weight_decay=0.01)
+    for step in range(start, start + steps):
+        feed(parameters, np.sin(step), np.cos(step))
+        optimizer.step()
+    return parameters, optimizer
+
+
+def test_loading_a_state_continues_exactly():
+    straight, _ = trained(10)
+    parameters, optimizer = trained(4)
+    state = optimizer.state_dict()
+    again = [nn.Parameter(p.data) for p in parameters]
+    other = nn.SGD(again, lr=99.0, momentum=0.1)
+    trained(3, again, other)
+    for parameter, original in zip(again, parameters, strict=True):
+        parameter.data = original.data
+    other.load_state_dict(state)
+    assert other.param_groups[0]["lr"] == 0.1
+    trained(6, again, other, start=4)
+    for actual, expected in zip(again, straight, strict=True):
+        same(actual.data, expected.data)
+
+
+def test_a_state_dict_has_the_form_of_pytorch():
+    parameters, optimizer = trained(1)
+    parameters[0].requires_grad = False
+    state = optimizer.state_dict()
+    assert list(state) == ["state", "param_groups"]
+    assert list(state["state"]) == [0, 1]
+    assert list(state["state"][0]) == ["momentum_buffer"]
+    assert state["param_groups"] == [
+        {"lr": 0.1, "momentum": 0.9, "dampening": 0.1, "weight_decay": 0.01, "nesterov": False, "maximize": False, "params": [0, 1]}
+    ]
+    json.dumps(state["param_groups"])
+
+
+def test_a_state_dict_is_a_copy():
+    parameters, optimizer = trained(3)
+    state = optimizer.state_dict()
+    frozen = copy.deepcopy(state)
+    trained(3, parameters, optimizer)
+    same(state["state"][0]["momentum_buffer"], frozen["state"][0]["momentum_buffer"])
+    state["state"][0]["momentum_buffer"][...] = 1e9
+    state["param_groups"][0]["lr"] = 1e9
+    state["param_groups"][0]["params"].clear()
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    trained(4, parameters, optimizer, start=3 + 3)
+    assert all(np.abs(p.data).max() < 100 for p in parameters)
+
+
+@pytest.mark.parametrize("scalar", [False, True])
+def test_a_state_that_was_loaded_is_never_aliased(scalar):
+    parameters = [nn.Parameter(1.0)] if scalar else pair()
+    optimizer = nn.SGD(parameters, lr=0.5, momentum=0.5)
+    feed(parameters, *[1] * len(parameters))
+    optimizer.step()
+    state = optimizer.state_dict()
+    before = copy.deepcopy(state)
+    optimizer.load_state_dict(state)
+    for entry in state["state"].values():
+        assert not any(np.shares_memory(entry["momentum_buffer"], s["momentum_buffer"]) for s in optimizer.state.values())
+    values = [p.data.copy() for p in parameters]
+    state["state"][0]["momentum_buffer"][...] = 1e9
+    state["param_groups"][0]["lr"] = 1e9
+    feed(parameters, *[1] * len(parameters))
+    optimizer.step()
+    for parameter, value in zip(parameters, values, strict=True):
+        same(parameter.data, value - 0.75)
+    loaded = copy.deepcopy(before)
+    optimizer.load_state_dict(loaded)
+    feed(parameters, *[1] * len(parameters))
+    optimizer.step()
+    same(loaded["state"][0]["momentum_buffer"], before["state"][0]["momentum_buffer"])
+
+
+def test_groups_are_changed_in_place_when_a_state_is_loaded():
+    parameters, optimizer = trained(2)
+    group, state = optimizer.param_groups[0], optimizer.state_dict()
+    group["lr"] = 7.0
+    optimizer.load_state_dict(state)
+    assert optimizer.param_groups[0] is group
+    assert group["lr"] == 0.1
+    assert group["params"] == parameters
+
+
+BAD = {
+    "nothing": (lambda s: s.clear(), StateError, "a state dict with 'state' and 'param_groups', got {}"),
+    "no groups": (lambda s: s.pop("param_groups"), StateError, "a state dict with 'state' and 'param_groups'"),
+    "groups without params": (lambda s: s["param_groups"][0].pop("params"), StateError, "a state dict with 'state'"),
+    "fewer parameters": (lambda s: s["param_groups"][0]["params"].pop(), StateError, r"groups of \[2\] parameters, got groups of \[1\]"),
+    "more groups": (lambda s: s["param_groups"].append({"params": [2]}), StateError, r"groups of \[2\] parameters"),
+    "missing option": (lambda s: s["param_groups"][0].pop("lr"), StateError, "the options "),
+    "unknown option": (lambda s: s["param_groups"][0].update(rate=1), StateError, "the options "),
+    "bad option": (lambda s: s["param_groups"][0].update(lr=float("nan")), ValueError, "a finite lr > 0, got nan"),
+    "another shape": (lambda s: s["state"][1].update(momentum_buffer=np.ones(5)), StateError, r"state of shape \(1, 1\), got \(5,\)"),
+    "a broadcastable shape": (lambda s: s["state"][0].update(momentum_buffer=np.ones(1)), StateError, r"state of shape \(2,\)"),
+    "an unknown parameter": (lambda s: s["state"].update({7: {}}), StateError, r"the state of parameters \[0, 1\], got that of 7"),
+    "text": (lambda s: s["state"][0].update(momentum_buffer=["a", "b"]), StateError, "state"),
+    "complex": (lambda s: s["state"][0].update(momentum_buffer=np.ones(2) * 1j), StateError, "state"),
+    "no entry": (lambda s: s["state"].update({0: None}), StateError, "state"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "error", "message"), BAD.values(), ids=BAD)
+def test_a_state_that_does_not_fit_changes_nothing(spoil, error, message):
+    parameters, optimizer = trained(3)
+    state = copy.deepcopy(optimizer.state_dict())
+    state["param_groups"][0]["lr"] = 7.0
+    state["state"][0]["momentum_buffer"] += 1
+    spoil(state)
+    with pytest.raises(error, match="^SGD expects " + message):
+        optimizer.load_state_dict(state)
+    trained(3, parameters, optimizer, start=3)
+    for actual, expected in zip(parameters, trained(6)[0], strict=True):
+        same(actual.data, expected.data)
+
+
+# Copies
+
+
+def train(model, optimizer, steps, start=0):
+    loss_fn, losses = nn.MSELoss(), []
+    for step in range(start, start + steps):
+        x = np.random.default_rng(step).normal(size=(8, 3))
+        loss = loss_fn(model(x), x[:, :1])
+        optimizer.zero_grad()
+        model.backward(loss_fn.backward())
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda both: pickle.loads(pickle.dumps(both))])
+def test_a_model_and_its_optimizer_copied_together_keep_training(duplicate):
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Tanh(), nn.Linear(4, 1, rng=rng))
+    optimizer = nn.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    train(model, optimizer, 3)
+    twin, twin_optimizer = duplicate((model, optimizer))
+    before = {name: array.copy() for name, array in model.state_dict().items()}
+    start = twin.state_dict()
+    twin_losses = train(twin, twin_optimizer, 5, start=3)
+    assert all(not np.array_equal(array, start[name]) for name, array in twin.state_dict().items())
+    for name, array in model.state_dict().items():
+        same(array, before[name])
+    assert twin_losses == train(model, optimizer, 5, start=3)
+    for name, array in model.state_dict().items():
+        same(array, twin.state_dict()[name])
+
+
+def test_a_copied_optimizer_keeps_its_groups_and_repr():
+    parameters = pair()
+    optimizer = nn.SGD([{"params": parameters[:1], "lr": 1.0}, {"params": parameters[1:]}], lr=0.5)
+    assert repr(copy.deepcopy(optimizer)) == repr(optimizer)
+    assert repr(optimizer).startswith("SGD(lr=1.0, momentum=0.0, ")
+
+
+def test_optimizers_hold_parameters_and_not_arrays():
+    model = nn.Sequential(nn.Linear(2, 1))
+    optimizer = nn.SGD(model.parameters(), lr=0.5)
+    model.astype(np.float32).load_state_dict({"0.weight": np.zeros((1, 2)), "0.bias": np.zeros(1)})
+    for parameter in model.parameters():
+        parameter.grad = np.ones(parameter.shape)
+    optimizer.step()
+    same(model[0].weight.data, [[-0.5, -0.5]])
+    assert model[0].weight.data.dtype == np.float32

@@ -1,0 +1,307 @@
+"""Wrong inputs beside right ones: what is raised, with which words, and that nothing has changed in what raised."""
+
+import datetime
+import pickle
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+import tinynn as nn
+from tinynn import errors
+
+RNG = np.random.default_rng(0)
+X = np.arange(6.0).reshape(2, 3)
+
+
+def linear():
+    return nn.Linear(3, 2, rng=np.random.default_rng(0))
+
+
+def net():
+    return nn.Sequential(linear(), nn.ArctanSigmoid())
+
+
+def waiting(build=net):
+    model = build()
+    model(X)
+    return model
+
+
+def undone():
+    model = waiting()
+    model.backward(np.ones((2, 2)))
+    return model
+
+
+def sgd(**options):
+    return nn.SGD(linear().parameters(), **options)
+
+
+def mse():
+    return nn.MSELoss()
+
+
+def cross_entropy():
+    return nn.CrossEntropyLoss()
+
+
+def nothing():
+    return None
+
+
+STRUCTURED = np.zeros(2, [("a", float), ("b", int)])
+WHAT = "expects x to be an array of real numbers, got "
+
+# what to make, what to do with it, the exception, the whole message
+ROWS = [
+    # What is no array of real numbers
+    (linear, lambda m: m(X * 1j), TypeError, f"Linear(3, 2) {WHAT}ndarray of dtype complex128"),
+    (linear, lambda m: m(X.astype(object)), TypeError, f"Linear(3, 2) {WHAT}a ndarray"),
+    (linear, lambda m: m("abc"), TypeError, f"Linear(3, 2) {WHAT}str of dtype <U3"),
+    (linear, lambda m: m([["1", "2", "3"]]), TypeError, f"Linear(3, 2) {WHAT}list of dtype <U1"),
+    (linear, lambda m: m(np.array(["2020-01-01"] * 3, "M8[D]")), TypeError, f"Linear(3, 2) {WHAT}ndarray of dtype datetime64[D]"),
+    (linear, lambda m: m(np.ones(3, "m8[s]")), TypeError, f"Linear(3, 2) {WHAT}ndarray of dtype timedelta64[s]"),
+    (linear, lambda m: m([datetime.date(2020, 1, 1)] * 3), TypeError, f"Linear(3, 2) {WHAT}a list"),
+    (linear, lambda m: m(STRUCTURED), TypeError, f"Linear(3, 2) {WHAT}ndarray of dtype [('a', '<f8'), ('b', '<i8')]"),
+    (linear, lambda m: m(np.ma.array(X, mask=X > 1)), TypeError, f"Linear(3, 2) {WHAT}a masked array; fill it first: x.filled(value)"),
+    (linear, lambda m: m(sparse.csr_array(X)), TypeError, f"Linear(3, 2) {WHAT}a csr_array"),
+    (linear, lambda m: m(nn.Parameter(X)), TypeError, f"Linear(3, 2) {WHAT}a Parameter"),
+    (linear, lambda m: m({"x": X}), TypeError, f"Linear(3, 2) {WHAT}a dict"),
+    (linear, lambda m: m([[1, None, 3]]), TypeError, f"Linear(3, 2) {WHAT}a list"),
+    (nn.ReLU, lambda m: m(X * 1j), TypeError, f"ReLU() {WHAT}ndarray of dtype complex128"),
+    (nn.Identity, lambda m: m("abc"), TypeError, f"Identity() {WHAT}str of dtype <U3"),
+    (net, lambda m: m(X * 1j), TypeError, f"Sequential {WHAT}ndarray of dtype complex128"),
+    (mse, lambda m: m(X, X * 1j), TypeError, "MSELoss(reduction='half') expects target to be an array of real numbers, got ndarray of dtype complex128"),
+    (mse, lambda m: m("abc", X), TypeError, "MSELoss(reduction='half') expects prediction to be an array of real numbers, got str of dtype <U3"),
+    # Shapes
+    (linear, lambda m: m(np.ones((5, 4))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 4)"),
+    (linear, lambda m: m(np.ones((5, 0))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 0)"),
+    (linear, lambda m: m(np.ones((3, 1))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (3, 1)"),
+    (linear, lambda m: m(np.ones(2)), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (2,)"),
+    (linear, lambda m: m(5.0), ValueError, "Linear(3, 2) expects x of shape (..., 3), got ()"),
+    (linear, lambda m: m([]), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (0,)"),
+    (linear, lambda m: m([[1, 2, 3], [4, 5]]), ValueError, "Linear(3, 2) expects x to be an array of real numbers, got a list that is ragged (…"),
+    (net, lambda m: m(np.ones((5, 4))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 4)\nin layer 0 of Sequential"),
+    (lambda: nn.Residual(linear()), lambda m: m(X), ValueError, "Residual expects its layer to keep the shape (2, 3), got (2, 2)"),
+    # Losses
+    (mse, lambda m: m(np.ones((4, 1)), np.ones(4)), ValueError, "MSELoss(reduction='half') expects target of shape (4, 1), that of prediction, got (4,)"),
+    (mse, lambda m: m(np.ones(4), np.ones((4, 1))), ValueError, "MSELoss(reduction='half') expects target of shape (4,), that of prediction, got (4, 1)"),
+    (mse, lambda m: m(X, 0.0), ValueError, "MSELoss(reduction='half') expects target of shape (2, 3), that of prediction, got ()"),
+    (mse, lambda m: m(X, X[:1]), ValueError, "MSELoss(reduction='half') expects target of shape (2, 3), that of prediction, got (1, 3)"),
+    (mse, lambda m: m(np.ones((0, 3)), np.ones((0, 3))), ValueError, "MSELoss(reduction='half') expects at least one element to average over, got shape (0, 3); leave empty batches out or use reduction='sum'"),
+    (lambda: nn.MSELoss(reduction="mean"), lambda m: m(np.ones((3, 0)), np.ones((3, 0))), ValueError, "MSELoss(reduction='mean') expects at least one element to average over, got shape (3, 0); leave empty batches out or use reduction='sum'"),
+    (cross_entropy, lambda m: m(np.ones((0, 3)), np.ones(0, int)), ValueError, "CrossEntropyLoss(reduction='mean') expects at least one element to average over, got shape (0,); leave empty batches out or use reduction='sum'"),
+    (cross_entropy, lambda m: m(X, [0, 3]), ValueError, "CrossEntropyLoss(reduction='mean') expects labels from 0 to 2, got 3 for sample 1"),
+    (cross_entropy, lambda m: m(X, [-1, 0]), ValueError, "CrossEntropyLoss(reduction='mean') expects labels from 0 to 2, got -1 for sample 0"),
+    (cross_entropy, lambda m: m(np.ones((2, 3, 2)), [[0, 1], [2, 7]]), ValueError, "CrossEntropyLoss(reduction='mean') expects labels from 0 to 2, got 7 for sample (1, 1)"),
+    (cross_entropy, lambda m: m(X, [0.0, 1.0]), TypeError, "CrossEntropyLoss(reduction='mean') expects labels as integers, got labels of dtype float64"),
+    (cross_entropy, lambda m: m(X, [True, False]), TypeError, "CrossEntropyLoss(reduction='mean') expects labels as integers, got labels of dtype bool"),
+    (cross_entropy, lambda m: m(X, [0, 1, 2]), ValueError, "CrossEntropyLoss(reduction='mean') expects target as labels of shape (2,) or as probabilities of shape (2, 3), got int64 of shape (3,)"),
+    (cross_entropy, lambda m: m(X, [[0], [1]]), ValueError, "CrossEntropyLoss(reduction='mean') expects target as labels of shape (2,) or as probabilities of shape (2, 3), got int64 of shape (2, 1)"),
+    (cross_entropy, lambda m: m(X, np.eye(3)), ValueError, "CrossEntropyLoss(reduction='mean') expects target as labels of shape (2,) or as probabilities of shape (2, 3), got float64 of shape (3, 3)"),
+    (cross_entropy, lambda m: m(1.0, 0), ValueError, "CrossEntropyLoss(reduction='mean') expects prediction with an axis of classes, (N, C) or (C,), got ()"),
+    (nothing, lambda _: nn.MSELoss(reduction="avg"), ValueError, "MSELoss expects reduction to be one of 'half', 'mean', 'sum', 'none', got 'avg'"),
+    (nothing, lambda _: nn.CrossEntropyLoss(reduction="half"), ValueError, "CrossEntropyLoss expects reduction to be one of 'mean', 'sum', 'none', got 'half'"),
+    (nothing, lambda _: nn.MSELoss(reduction=None), TypeError, "MSELoss expects reduction to be one of 'half', 'mean', 'sum', 'none', got None"),
+    # Backward
+    (net, lambda m: m.backward(np.ones((2, 2))), RuntimeError, "Sequential expects a forward to undo, got a backward without one; call backward once after each forward, in the same thread, and not under no_grad"),
+    (linear, lambda m: m.backward(np.ones((2, 2))), RuntimeError, "Linear(3, 2) expects a forward to undo, got a backward without one; call backward once after each forward, in the same thread, and not under no_grad"),
+    (mse, lambda m: m.backward(), RuntimeError, "MSELoss(reduction='half') expects a forward to undo, got a backward without one; call backward once after each forward, in the same thread, and not under no_grad"),
+    (undone, lambda m: m.backward(np.ones((2, 2))), RuntimeError, "Sequential expects a forward to undo, got a backward without one; call backward once after each forward, in the same thread, and not under no_grad"),
+    (waiting, lambda m: m.backward(np.ones((2, 3))), ValueError, "Sequential expects grad of shape (2, 2), that of its output, got (2, 3)"),
+    (waiting, lambda m: m.backward(np.ones(2)), ValueError, "Sequential expects grad of shape (2, 2), that of its output, got (2,)"),
+    (waiting, lambda m: m.backward(1.0), ValueError, "Sequential expects grad of shape (2, 2), that of its output, got ()"),
+    (lambda: waiting(linear), lambda m: m.backward(np.ones((2, 1))), ValueError, "Linear(3, 2) expects grad of shape (2, 2), that of its output, got (2, 1)"),
+    (lambda: waiting(linear), lambda m: m.backward(np.ones((2, 2)) * 1j), TypeError, "Linear(3, 2) expects grad to be an array of real numbers, got ndarray of dtype complex128"),
+    (lambda: waiting(linear), lambda m: m.backward(np.ones((2, 2)), 1), ValueError, "Linear(3, 2) expects one gradient, got 2"),
+    (lambda: waiting(linear), lambda m: m.backward_parameters(np.ones(3)), ValueError, "Linear(3, 2) expects grad of shape (2, 2), that of its output, got (3,)"),
+    # Sizes and other arguments of layers
+    *(
+        (nothing, lambda _, args=args: nn.Linear(*args), error, f"Linear expects {name} to be a positive integer, got {got}")
+        for args, error, name, got in [
+            ((-1, 2), ValueError, "in_features", "-1"),
+            ((0, 2), ValueError, "in_features", "0"),
+            ((3, 0), ValueError, "out_features", "0"),
+            ((3.0, 2), TypeError, "in_features", "3.0"),
+            ((3, 2.0), TypeError, "out_features", "2.0"),
+            (("3", 2), TypeError, "in_features", "'3'"),
+            ((True, 2), TypeError, "in_features", "True"),
+            ((3, None), TypeError, "out_features", "None"),
+            ((3, (2,)), TypeError, "out_features", "(2,)"),
+        ]
+    ),
+    (nothing, lambda _: nn.Linear(3, 2, 1), TypeError, "Linear expects bias to be True or False, got 1"),
+    (nothing, lambda _: nn.Linear(3, 2, "yes"), TypeError, "Linear expects bias to be True or False, got 'yes'"),
+    (nothing, lambda _: nn.Linear(3, 2, dtype=int), TypeError, "Linear expects dtype to be float32 or float64, got <class 'int'>"),
+    (nothing, lambda _: nn.Linear(3, 2, dtype="f2"), TypeError, "Linear expects dtype to be float32 or float64, got 'f2'"),
+    (nothing, lambda _: nn.Linear(3, 2, rng=0), TypeError, "Linear expects rng to be a numpy.random.Generator or None, got 0; write rng = np.random.default_rng(0) once and pass it to every layer"),
+    (nothing, lambda _: nn.Linear(3, 2, weight_init=3), TypeError, "Linear expects weight_init to be a function, got 3; as in tinynn.init.zeros_"),
+    (nothing, lambda _: nn.Linear(3, 2, bias_init="zeros"), TypeError, "Linear expects bias_init to be a function, got 'zeros'; as in tinynn.init.zeros_"),
+    (nothing, lambda _: nn.Linear(3, 2, device="cpu"), TypeError, "Linear expects no argument 'device', got device='cpu'; drop it: arrays live in main memory"),
+    (nothing, lambda _: nn.ReLU(inplace=True), TypeError, "ReLU expects no argument 'inplace', got inplace=True; drop it: no layer works in place on what it is given"),
+    (nothing, lambda _: nn.Elementwise(np.sin), TypeError, "Elementwise expects a function and its derivative, as in Elementwise(np.sin, np.cos), got derivative=None"),
+    (nothing, lambda _: nn.Elementwise(), TypeError, "Elementwise expects a function and its derivative, as in Elementwise(np.sin, np.cos), got function=None"),
+    (nothing, lambda _: nn.Elementwise(np.sin, 3), TypeError, "Elementwise expects a function and its derivative, as in Elementwise(np.sin, np.cos), got derivative=3"),
+    # Containers
+    (nothing, lambda _: nn.Sequential(3), TypeError, "Sequential expects layers, got 3; pass layers one by one"),
+    (nothing, lambda _: nn.Sequential(nn.ReLU), TypeError, "Sequential expects layers, got the class ReLU; write ReLU()"),
+    (nothing, lambda _: nn.Sequential(np.tanh), TypeError, "Sequential expects layers, got <ufunc 'tanh'>; wrap it: nn.Elementwise(function, derivative)"),
+    (nothing, lambda _: nn.Sequential([nn.ReLU()]), TypeError, "Sequential expects layers, got [ReLU()]; pass layers one by one"),
+    (nothing, lambda _: nn.Sequential(nn.ReLU(), None), TypeError, "Sequential expects layers, got None; pass layers one by one"),
+    (nothing, lambda _: nn.Sequential({"a": nn.ReLU}), TypeError, "Sequential expects layers, got the class ReLU; write ReLU()"),
+    (nothing, lambda _: nn.Sequential({"a.b": nn.ReLU()}), TypeError, "Sequential expects names that are text without dots, got 'a.b'"),
+    (nothing, lambda _: nn.Residual(nn.ReLU), TypeError, "Residual expects layers, got the class ReLU; write ReLU()"),
+    (nothing, lambda _: nn.Residual(np.sin), TypeError, "Residual expects layers, got <ufunc 'sin'>; wrap it: nn.Elementwise(function, derivative)"),
+    (net, lambda m: m.append(nn.ReLU), TypeError, "Sequential expects layers, got the class ReLU; write ReLU()"),
+    (net, lambda m: m.__setitem__(0, 3), TypeError, "Sequential expects layers, got 3; pass layers one by one"),
+    (net, lambda m: m.train("yes"), TypeError, "Sequential expects mode to be True or False, got 'yes'"),
+    (net, lambda m: m.requires_grad_(1), TypeError, "Sequential expects requires_grad to be True or False, got 1"),
+    (net, lambda m: m.astype("int"), TypeError, "Sequential expects dtype to be float32 or float64, got 'int'"),
+    # Optimizers
+    (nothing, lambda _: nn.SGD([]), ValueError, "SGD expects at least one parameter, got none"),
+    (nothing, lambda _: nn.SGD(nn.ReLU().parameters()), ValueError, "SGD expects at least one parameter, got none"),
+    (nothing, lambda _: nn.SGD(linear()), TypeError, "SGD expects parameters, as in model.parameters(), got a Linear"),
+    (nothing, lambda _: nn.SGD(X), TypeError, "SGD expects parameters, as in model.parameters(), got a ndarray"),
+    (nothing, lambda _: nn.SGD([X]), TypeError, "SGD expects Parameter objects, got a ndarray"),
+    (nothing, lambda _: nn.SGD([linear()]), TypeError, "SGD expects Parameter objects, got a Linear"),
+    (nothing, lambda _: nn.SGD(linear().named_parameters()), TypeError, "SGD expects Parameter objects, got a tuple"),
+    *(
+        (linear, lambda m, options=options: nn.SGD(m.parameters(), **options), error, "SGD expects " + message)
+        for options, error, message in [
+            ({"lr": -1}, ValueError, "a finite lr > 0, got -1.0"),
+            ({"lr": 0}, ValueError, "a finite lr > 0, got 0.0"),
+            ({"lr": float("nan")}, ValueError, "a finite lr > 0, got nan"),
+            ({"lr": float("inf")}, ValueError, "a finite lr > 0, got inf"),
+            ({"lr": "0.1"}, TypeError, "a finite lr > 0, got '0.1'"),
+            ({"lr": None}, TypeError, "a finite lr > 0, got None"),
+            ({"lr": True}, TypeError, "a finite lr > 0, got True"),
+            ({"lr": 1j}, TypeError, "a finite lr > 0, got 1j"),
+            ({"lr": [0.1]}, TypeError, "a finite lr > 0, got [0.1]"),
+            ({"momentum": -0.1}, ValueError, "a finite momentum >= 0, got -0.1"),
+            ({"momentum": float("nan")}, ValueError, "a finite momentum >= 0, got nan"),
+            ({"momentum": "0.9"}, TypeError, "a finite momentum >= 0, got '0.9'"),
+            ({"dampening": float("inf")}, ValueError, "a finite dampening, got inf"),
+            ({"weight_decay": -1}, ValueError, "a finite weight_decay >= 0, got -1.0"),
+            ({"weight_decay": float("inf")}, ValueError, "a finite weight_decay >= 0, got inf"),
+            ({"nesterov": True}, ValueError, "momentum > 0 and dampening = 0 for nesterov, got momentum=0.0, dampening=0.0"),
+            ({"nesterov": True, "momentum": 0.9, "dampening": 0.1}, ValueError, "momentum > 0 and dampening = 0 for nesterov, got momentum=0.9, dampening=0.1"),
+            ({"nesterov": 1, "momentum": 0.9}, TypeError, "nesterov to be True or False, got 1"),
+            ({"maximize": "no"}, TypeError, "maximize to be True or False, got 'no'"),
+            ({"foreach": True}, TypeError, "no argument 'foreach', got foreach=True; drop it: there is one implementation, and it is the fast one"),
+            ({"fused": True}, TypeError, "no argument 'fused', got fused=True; drop it: there is one implementation, and it is the fast one"),
+        ]
+    ),
+    # State of another architecture
+    (linear, lambda m: m.load_state_dict(nn.Linear(3, 4, bias=False).state_dict()), ValueError, "Linear expects the state of the same architecture, got\n  missing: bias\n  weight: Parameter(shape=(2, 3), dtype=float64) expects data of shape (2, 3), got (4, 3)"),
+    (net, lambda m: m.load_state_dict(linear().state_dict()), ValueError, "Sequential expects the state of the same architecture, got\n  missing: 0.weight\n  missing: 0.bias\n  unexpected: weight\n  unexpected: bias"),
+    # Batches
+    (nothing, lambda _: nn.data.batches(X, X[:1]), ValueError, "batches expects x and y of the same length, got 2 and 1"),
+    (nothing, lambda _: nn.data.batches(5.0), ValueError, "batches expects x of shape (N, ...), got ()"),
+    (nothing, lambda _: nn.data.batches(X, 1.0), ValueError, "batches expects y of shape (N, ...), got ()"),
+    (nothing, lambda _: nn.data.batches(X, batch_size=0), ValueError, "batches expects batch_size to be a positive integer, got 0"),
+    (nothing, lambda _: nn.data.batches(X, batch_size=2.0), TypeError, "batches expects batch_size to be a positive integer, got 2.0"),
+    (nothing, lambda _: nn.data.batches(X, batch_size=True), TypeError, "batches expects batch_size to be a positive integer, got True"),
+    (nothing, lambda _: nn.data.batches(X, shuffle=1), TypeError, "batches expects shuffle to be True or False, got 1"),
+    (nothing, lambda _: nn.data.batches(X, drop_last="no"), TypeError, "batches expects drop_last to be True or False, got 'no'"),
+    (nothing, lambda _: nn.data.batches(X, rng=0), TypeError, "batches expects rng together with shuffle=True, got shuffle=False, rng=0"),
+    (nothing, lambda _: nn.data.batches(X, shuffle=True, rng="0"), TypeError, "batches expects rng to be a numpy.random.Generator, a seed >= 0 or None, got '0'"),
+    # Initialisers
+    (nothing, lambda _: nn.init.zeros_(X), TypeError, "zeros_ expects a Parameter, got a ndarray"),
+    (lambda: nn.Parameter(X), lambda p: nn.init.constant_(p, float("nan")), ValueError, "constant_ expects a finite val, got nan"),
+    (lambda: nn.Parameter(X), lambda p: nn.init.constant_(p, "1"), TypeError, "constant_ expects a finite val, got '1'"),
+    (lambda: nn.Parameter(X), lambda p: nn.init.uniform_(p, 2, 1), ValueError, "uniform_ expects a finite b >= 2, got 1.0"),
+    (lambda: nn.Parameter(X), lambda p: nn.init.normal_(p, 0, -1), ValueError, "normal_ expects a finite std >= 0, got -1.0"),
+    (lambda: nn.Parameter(X), lambda p: nn.init.normal_(p, rng="0"), TypeError, "normal_ expects rng to be a numpy.random.Generator, a seed >= 0 or None, got '0'"),
+    (lambda: nn.Parameter(X), lambda p: nn.init.arctan_sigmoid_(p, gain=0), ValueError, "arctan_sigmoid_ expects a finite gain > 0, got 0.0"),
+    (lambda: nn.Parameter(X), lambda p: nn.init.kaiming_normal_(p, mode="fan"), ValueError, "kaiming_normal_ expects mode to be one of 'fan_in', 'fan_out', got 'fan'"),
+    (lambda: nn.Parameter([1.0]), nn.init.xavier_normal_, ValueError, "xavier_normal_ expects a weight of shape (out, in, ...), got (1,)"),
+    (nothing, lambda _: nn.init.calculate_gain("swish"), ValueError, "calculate_gain expects nonlinearity to be one of 'linear', 'sigmoid', 'tanh', 'relu', 'selu', 'arctan_sigmoid', 'leaky_relu', got 'swish'"),
+]  # fmt: skip
+
+
+def state_of(thing):
+    """Return everything about an object that could have changed, as bytes."""
+    if isinstance(thing, nn.Layer):
+        gradients = {name: parameter.read_grad() for name, parameter in thing.named_parameters()}
+        return pickle.dumps((thing.state_dict(), gradients, repr(thing), [p.requires_grad for p in thing.parameters()]))
+    if isinstance(thing, nn.Parameter):
+        return pickle.dumps((thing.data, thing.read_grad()))
+    return pickle.dumps(thing)
+
+
+@pytest.mark.parametrize(("make", "do", "error", "message"), ROWS, ids=[row[3].split("\n")[0] for row in ROWS])
+def test_a_wrong_input_is_refused_in_a_sentence_and_nothing_has_changed(make, do, error, message):
+    thing = make()
+    before = state_of(thing)
+    with pytest.raises(error) as caught:
+        do(thing)
+    assert isinstance(caught.value, errors.TinynnError)
+    sentence = "\n".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+    start, ellipsis, _ = message.partition("…")
+    assert sentence.startswith(start) if ellipsis else sentence == message
+    assert state_of(thing) == before
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row[0] is not nothing and row[0] is not undone], ids=lambda row: row[3][:60])
+def test_what_raised_works_afterwards_as_if_nothing_had_happened(row):
+    make, do, error, _ = row
+    thing, fresh = make(), make()
+    with pytest.raises(error):
+        do(thing)
+    if isinstance(thing, nn.Loss):
+        target = [0, 1] if isinstance(thing, nn.CrossEntropyLoss) else X + 1
+        assert thing(X, target) == fresh(X, target)
+        np.testing.assert_array_equal(thing.backward(), fresh.backward())
+    elif isinstance(thing, nn.Layer) and not isinstance(thing, nn.Residual):
+        y = thing(X)
+        np.testing.assert_array_equal(y, fresh(X))
+        np.testing.assert_array_equal(thing.backward(np.ones_like(y)), fresh.backward(np.ones_like(y)))
+        assert state_of(thing) == state_of(fresh)
+
+
+@pytest.mark.parametrize(
+    "bad", [np.ones((2, 3)), np.ones(2), 1.0, np.ones((2, 2)) * 1j, "abc", [[1, 2], [3]]], ids=lambda bad: str(bad)[:20]
+)
+def test_after_a_wrong_gradient_the_pass_can_still_be_undone(bad):
+    model, fresh = waiting(), waiting()
+    with pytest.raises((ValueError, TypeError)):
+        model.backward(bad)
+    np.testing.assert_array_equal(model.backward(np.ones((2, 2))), fresh.backward(np.ones((2, 2))))
+    assert state_of(model) == state_of(fresh)
+
+
+RIGHT = {
+    "float64": X,
+    "float32": X.astype(np.float32),
+    "float16": X.astype(np.float16),
+    "long double": X.astype(np.longdouble),
+    "int": X.astype(int),
+    "uint8": X.astype(np.uint8),
+    "big-endian": X.astype(">f8"),
+    "list of lists": X.tolist(),
+    "negative stride": X[::-1, ::-1].copy()[::-1, ::-1],
+    "Fortran order": np.asfortranarray(X),
+    "extra axes": X[None, None],
+    "one sample": X[0],
+    "empty batch": X[:0],
+}
+
+
+@pytest.mark.parametrize("x", RIGHT.values(), ids=RIGHT)
+def test_right_inputs_beside_the_wrong_ones(x):
+    layer = linear()
+    y = layer(x)
+    array = np.asarray(x, float)
+    np.testing.assert_allclose(y, array @ layer.weight.data.T + layer.bias.data, rtol=1e-12)
+    assert layer.backward(np.ones(y.shape)).shape == array.shape
+
+
+def test_right_arguments_beside_the_wrong_ones():
+    assert nn.Linear(np.int64(3), np.uint8(2), np.False_).bias is None
+    assert nn.SGD(linear().parameters(), lr=np.float32(0.5), momentum=1).param_groups[0]["lr"] == 0.5
+    assert nn.SGD([linear().weight] * 2).param_groups[0]["params"][1:] == []
+    assert len(nn.data.batches(X, X, batch_size=np.int64(2), shuffle=True, rng=0)) == 1
+    assert len(nn.Sequential()) == 0
+    assert nn.CrossEntropyLoss()(X, np.array([0, 2], np.uint8)) > 0
+    assert nn.MSELoss()(X, X.tolist()) == 0

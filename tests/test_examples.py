@@ -1,0 +1,197 @@
+"""Every example runs as a script, and what it claims holds."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import tinynn as nn
+from tinynn.testing.gradients import check_gradients
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PICTURES = {"custom_layer": [], "digits": ["digits.png"], "document_network": [], "regression": ["regression.png"]}
+SHORTER = {"digits": ["--epochs", "2"]}  # the whole of it runs below
+
+Load = Callable[[str], ModuleType]
+
+
+@pytest.fixture(name="load")
+def _load(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Import an example by its name, anew for each test."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(f"example_{name}", EXAMPLES / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, spec.name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
+
+
+def assert_picture(path: Path) -> None:
+    assert path.read_bytes().startswith(b"\x89PNG\r\n")
+    assert path.stat().st_size > 10_000
+
+
+def test_every_example_is_listed_here() -> None:
+    assert sorted(PICTURES) == sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", sorted(PICTURES))
+def test_an_example_runs_as_a_script_from_any_folder(name: str, tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key not in {"DISPLAY", "MPLBACKEND"}}
+    command = [sys.executable, str(EXAMPLES / f"{name}.py"), *SHORTER.get(name, [])]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert "Warning" not in done.stderr
+    assert done.stderr == "" or name == "digits"  # its progress bar
+    assert sorted(path.name for path in tmp_path.glob("pictures/*")) == PICTURES[name]
+
+
+@pytest.mark.parametrize("name", sorted(name for name, pictures in PICTURES.items() if pictures))
+def test_a_missing_package_is_named_with_its_remedy(name: str, load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r'python -m pip install -e "\.\[examples\]"'):
+        load(name)
+
+
+# The note's network
+
+
+def test_document_network_agrees_with_the_corrected_listing(load: Load, capsys: pytest.CaptureFixture[str]) -> None:
+    example = load("document_network")
+    assert example.main([]) < 1e-12
+    printed = capsys.readouterr().out
+    for equation in ("(2)", "(10)", "(22)", "(23)", "(24)", "(25)", "(26)", "(27)"):
+        assert equation in printed
+
+
+def test_document_network_would_show_a_difference(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load("document_network")
+    monkeypatch.setattr(example, "d_sigma", lambda x: 1.001 / np.pi / (1 + x * x))
+    assert example.main(["--updates", "1"]) > 1e-6
+
+
+def test_from_zeros_only_the_last_layer_learns_at_first(load: Load) -> None:
+    example = load("document_network")
+    model = example.build_model(np.random.default_rng(0))
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    values = example.one_step(model, nn.MSELoss(), nn.SGD(model.parameters()))
+    assert not any(values[name].any() for name in ("grad W1", "grad B1", "grad W2", "grad B2"))
+    np.testing.assert_allclose(values["grad A3"], -1.5)
+    np.testing.assert_allclose(values["grad B3"], -1.5 / np.pi)
+    np.testing.assert_allclose(values["grad W3"], -0.75 / np.pi)
+
+
+def test_by_hand_and_at_once_are_the_same(load: Load) -> None:
+    example = load("document_network")
+    model = example.build_model(np.random.default_rng(0))
+    loss_fn = nn.MSELoss()
+    at_once = nn.Sequential(*model)
+    loss_fn(at_once(example.INPUT_DATA), example.OUTPUT_DATA)
+    at_once.backward(loss_fn.backward())
+    gradients = [parameter.grad.copy() for parameter in model.parameters()]
+    values = example.one_step(model, loss_fn, nn.SGD(model.parameters()))
+    names = [f"grad {kind}{number}" for number in (1, 2, 3) for kind in "WB"]
+    for name, gradient in zip(names, gradients, strict=True):
+        np.testing.assert_array_equal(values[name], gradient)
+
+
+# Digits
+
+
+def test_digits_reaches_97_percent(load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = load("digits")
+    (result,) = example.main(["--pictures", str(tmp_path)])
+    assert result >= 0.97
+    assert_picture(tmp_path / "digits.png")
+    lines = capsys.readouterr().out.splitlines()
+    assert sum("loss" in line and "test accuracy" in line for line in lines) == example.EPOCHS
+    assert f"{result:.2%}" in lines[example.EPOCHS - 1]  # the final epoch, not the best one
+
+
+def test_digits_runs_several_seeds(load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = load("digits").main(["--seeds", "2", "--seed", "7", "--epochs", "1", "--pictures", str(tmp_path)])
+    printed = capsys.readouterr().out
+    assert len(results) == 2
+    assert f"mean {np.mean(results):.2%}, worst {min(results):.2%}" in printed
+
+
+def test_digits_depends_on_the_seed_alone(load: Load) -> None:
+    example = load("digits")
+    first, again, other = (example.train(seed, 2, verbose=False) for seed in (3, 3, 4))
+    assert first.losses == again.losses
+    np.testing.assert_array_equal(first.predictions, again.predictions)
+    assert first.losses != other.losses
+
+
+def test_digits_holds_out_30_percent_of_every_digit(load: Load) -> None:
+    run = load("digits").train(0, 1, verbose=False)
+    assert len(run.labels) == len(run.pictures) == 540
+    assert all(52 <= count <= 55 for count in np.bincount(run.labels))
+
+
+def test_digits_shifts_pictures_by_less_than_a_pixel(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load("digits")
+    picture = np.zeros((8, 8))
+    picture[3, 3] = 1
+    rng = np.random.default_rng(0)
+    shifted = example.shift_a_little(np.tile(picture.reshape(1, 64), (100, 1)), rng).reshape(-1, 8, 8)
+    np.testing.assert_allclose(shifted.sum(axis=(1, 2)), 1)  # nothing is lost inside the picture
+    assert not np.delete(np.delete(shifted, (2, 3, 4), axis=1), (2, 3, 4), axis=2).any()
+    assert shifted[:, 3, 3].min() >= (1 - example.SHIFT) ** 2
+    monkeypatch.setattr(example, "SHIFT", 0.0)
+    np.testing.assert_array_equal(example.shift_a_little(picture.reshape(1, 64), rng), picture.reshape(1, 64))
+
+
+# A layer of one's own
+
+
+def test_custom_layer_has_right_gradients_and_learns(load: Load) -> None:
+    example = load("custom_layer")
+    error, first, last = example.main([])
+    assert error < 1e-9
+    noise_floor = example.NOISE**2 / 2  # what the true landscape would be left with
+    assert last < 1.25 * noise_floor < 0.1 * first
+
+
+def test_custom_layer_would_notice_a_wrong_gradient(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load("custom_layer")
+    rng = np.random.default_rng(0)
+    x, target = example.measure(5, rng)
+    monkeypatch.setattr(example.Bell, "derivative", staticmethod(lambda x: -1.001 * np.exp(-x)))
+    assert example.largest_gradient_error(example.build_model(rng), x, target) > 1e-6
+
+
+def test_custom_layer_is_right_to_the_last_digit(load: Load) -> None:
+    example = load("custom_layer")
+    rng = np.random.default_rng(0)
+    assert check_gradients(example.Distances(2, 3, rng=rng), rng.normal(size=(5, 2))).largest.error < 1e-12
+    assert check_gradients(example.Bell(), rng.normal(size=(5, 2))).largest.error < 1e-12
+
+
+# Regression
+
+
+def test_regression_fits_the_curve_and_not_the_noise(load: Load, tmp_path: Path) -> None:
+    example = load("regression")
+    loss, distance = example.main(["--pictures", str(tmp_path)])
+    noise_floor = example.NOISE**2 / 2
+    assert 0.75 * noise_floor < loss < 1.25 * noise_floor
+    assert distance < example.NOISE / 2
+    assert_picture(tmp_path / "regression.png")

@@ -1,0 +1,213 @@
+"""Values, gradients and trajectories against PyTorch's, frozen in a file that `tests/oracle/make_vectors.py` makes.
+
+Two numbers agree if |a - b| ≤ tol · max(1, |b|): in float64 tol is 1e-12; in float32, where b is still PyTorch's
+float64 result, it is 1e-5 or twice the distance of PyTorch's own float32 result.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinynn as nn
+
+FILE = Path(__file__).parent / "oracle" / "vectors.npz"
+with np.load(FILE) as file:
+    VECTORS = {name: file[name] for name in file.files}
+INDEX = json.loads(VECTORS.pop("index").item())
+DTYPES = ("float64", "float32")
+
+
+def cases(kind):
+    """Return (case, dtype) for all cases of one kind."""
+    names = [name for name in INDEX if name.startswith(f"{kind}: ")]
+    pairs = [(name, dtype) for name in names for dtype in INDEX[name].get("dtypes", DTYPES)]
+    return pytest.mark.parametrize(("case", "dtype"), pairs, ids=[f"{name}, {dtype}" for name, dtype in pairs])
+
+
+def distance(a, b):
+    """Return the largest |a - b| / max(1, |b|), 0 where both are the same infinity or no number."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    assert a.shape == b.shape
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.max(np.where(same, 0, np.abs(a - b) / np.maximum(1, np.abs(b))), initial=0)
+
+
+def assert_agrees(actual, record, what, dtype):
+    """``actual`` agrees with what PyTorch gave, and has the dtype."""
+    assert actual.dtype == dtype
+    truth = record[f"{what}.float64"]
+    if dtype == "float64":
+        assert distance(actual, truth) <= 1e-12
+    else:
+        assert distance(actual, truth) <= max(1e-5, 2 * distance(record[f"{what}.float32"], truth))
+
+
+def build(spec, dtype):
+    """Return the layer for ``[class, argument, ...]``, where an argument may be such a list, or a dict of them."""
+    kind, *arguments = spec
+    arguments = [
+        build(argument, dtype)
+        if isinstance(argument, list)
+        else {name: build(inner, dtype) for name, inner in argument.items()}
+        if isinstance(argument, dict)
+        else argument
+        for argument in arguments
+    ]
+    return getattr(nn, kind)(*arguments, **({"dtype": dtype} if kind == "Linear" else {}))
+
+
+def loaded(spec, record, dtype):
+    """Return the model with the parameters of a case."""
+    model = build(spec, dtype)
+    prefix = "parameter:"
+    names = [name for name in record.dtype.names if name.startswith(prefix)]
+    model.load_state_dict({name.removeprefix(prefix): record[name] for name in names})
+    return model
+
+
+def test_the_vectors_are_small_and_cover_everything_that_pytorch_has():
+    assert FILE.stat().st_size < 500_000
+    specs = json.dumps([config.get("spec") for config in INDEX.values()])
+    for layer in ("ArctanSigmoid", "Identity", "Linear", "ReLU", "Residual", "Sequential", "Sigmoid", "Tanh"):
+        assert f'["{layer}"' in specs
+    losses = {(config["kind"], config["reduction"]) for name, config in INDEX.items() if name.startswith("loss: ")}
+    assert losses == {(k, r) for k in ("MSELoss", "CrossEntropyLoss") for r in ("mean", "sum", "none")}
+    options = [config["options"] for name, config in INDEX.items() if name.startswith("sgd: ")]
+    for name in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"):
+        for other in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"):
+            pairs = {(row[name], row[other]) for row in options}
+            impossible = {name, other} == {"nesterov", "momentum"} or {name, other} == {"nesterov", "dampening"}
+            assert len(pairs) == (2 if name == other else 3 if impossible else 4)
+
+
+@cases("layer")
+def test_layers_and_models_give_what_pytorch_gives(case, dtype):
+    config, record = INDEX[case], VECTORS[case]
+    model = loaded(config["spec"], record, dtype)
+    x, grad = record["x"].astype(dtype), record["grad"].astype(dtype)
+    assert_agrees(model(x), record, "y", dtype)
+    assert_agrees(model.backward(grad), record, "at_input", dtype)
+    for name, parameter in model.named_parameters():
+        assert_agrees(parameter.grad, record, f"at:{name}", dtype)
+
+
+@cases("layer")
+def test_state_dicts_have_pytorchs_names_order_and_shapes(case, dtype):
+    config = INDEX[case]
+    state = build(config["spec"], dtype).state_dict()
+    assert [[name, list(value.shape)] for name, value in state.items()] == config["state"]
+
+
+@pytest.mark.parametrize("kind", ["ArctanSigmoid", "ReLU", "Sigmoid", "Tanh"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_activations_reach_their_limits_at_infinity(kind, dtype):
+    layer = getattr(nn, kind)()
+    limits = {"ArctanSigmoid": (0, 1), "ReLU": (0, np.inf), "Sigmoid": (0, 1), "Tanh": (-1, 1)}[kind]
+    np.testing.assert_array_equal(layer(np.array([-np.inf, np.inf], dtype)), np.array(limits, dtype))
+    slopes = (0, 1) if kind == "ReLU" else (0, 0)
+    np.testing.assert_array_equal(layer.backward(np.ones(2, dtype)), np.array(slopes, dtype))
+
+
+@cases("loss")
+def test_losses_give_what_pytorch_gives(case, dtype):
+    config, record = INDEX[case], VECTORS[case]
+    loss_fn = getattr(nn, config["kind"])(reduction=config["reduction"])
+    target = record["target"]
+    prediction = record["prediction"].astype(dtype)
+    target = target.astype(dtype) if target.dtype.kind == "f" else target
+    assert_agrees(loss_fn(prediction, target), record, "loss", dtype)
+    assert_agrees(loss_fn.backward(record["grad"].astype(dtype)), record, "at_prediction", dtype)
+
+
+def test_gains_are_pytorchs():
+    for name, param, expected in INDEX["init: gains"]["gains"]:
+        assert distance(nn.init.calculate_gain(name, param), expected) <= 1e-15
+
+
+class Recorder(np.random.Generator):
+    """A generator that takes down what it is asked to draw between."""
+
+    def __init__(self):
+        super().__init__(np.random.PCG64(0))
+        self.asked = []
+
+    def uniform(self, low=0.0, high=1.0, size=None):
+        self.asked += [low, high]
+        return super().uniform(low, high, size)
+
+    def normal(self, loc=0.0, scale=1.0, size=None):
+        self.asked += [loc, scale]
+        return super().normal(loc, scale, size)
+
+
+def test_initialisers_draw_from_pytorchs_distributions():
+    draws = INDEX["init: draws"]["draws"]
+    assert {name for name, *_ in draws} == {
+        *("xavier_uniform_", "xavier_normal_"),
+        *("kaiming_uniform_", "kaiming_normal_"),
+    }
+    for name, shape, options, expected in draws:
+        rng = Recorder()
+        getattr(nn.init, name)(nn.Parameter(np.zeros(shape)), **options, rng=rng)
+        assert distance(rng.asked, expected) <= 1e-15
+
+
+def test_linear_draws_from_pytorchs_distributions():
+    for sizes, expected in INDEX["init: Linear"]["linear"]:
+        rng = Recorder()
+        nn.Linear(*sizes, rng=rng)
+        assert distance(rng.asked, expected) <= 1e-15
+
+
+@pytest.mark.parametrize("name", ["kaiming_uniform_", "xavier_uniform_"])
+def test_uniform_initialisers_fill_the_whole_interval_and_no_more(name):
+    weight = nn.Parameter(np.zeros((100, 200)))
+    getattr(nn.init, name)(weight, rng=0)
+    bound = {"kaiming_uniform_": (6 / 200) ** 0.5, "xavier_uniform_": (6 / 300) ** 0.5}[name]
+    assert 0.999 * bound < weight.data.max() <= bound
+    assert -bound <= weight.data.min() < -0.999 * bound
+
+
+@cases("sgd")
+def test_sgd_fed_recorded_gradients_moves_as_pytorchs(case, dtype):
+    shared, config = VECTORS["sgd"], INDEX[case]
+    parameters = [nn.Parameter(shared[name].astype(dtype)) for name in ("weight", "bias")]
+    groups = [{"params": parameters[:1]}, {"params": parameters[1:], **(config["other"] or {})}]
+    optimizer = nn.SGD(groups if config["other"] else parameters, **config["options"])
+    kept = []
+    for step, grad in enumerate(shared["grads"].astype(dtype), start=1):
+        optimizer.zero_grad()
+        for parameter, part in zip(parameters, (grad[:6].reshape(3, 2), grad[6:]), strict=True):
+            parameter.add_grad(part)
+        optimizer.step()
+        if step in INDEX["sgd"]["steps"]:
+            kept.append(np.concatenate([parameter.data.reshape(-1) for parameter in parameters]))
+    if config["options"]["momentum"]:
+        buffers = [optimizer.state[parameter]["momentum_buffer"] for parameter in parameters]
+        kept.append(np.concatenate([buffer.reshape(-1) for buffer in buffers]))
+    assert_agrees(np.stack(kept), VECTORS[case], "kept", dtype)
+
+
+@cases("trajectory")
+def test_models_learn_along_pytorchs_trajectory(case, dtype):
+    config, record = INDEX[case], VECTORS[case]
+    model = loaded(config["spec"], record, dtype)
+    loss_fn = getattr(nn, config["kind"])(reduction=config["reduction"])
+    optimizer = nn.SGD(model.parameters(), **config["options"])
+    inputs, targets = VECTORS["trajectory"][f"inputs:{config['size']}"].astype(dtype), record["targets"]
+    losses = []
+    for step in range(100):
+        losses.append(loss_fn(model(inputs[step % 5]), targets[step % 5]))
+        optimizer.zero_grad()
+        model.backward_parameters(loss_fn.backward())
+        optimizer.step()
+        if step in {0, 99}:
+            for name, parameter in model.named_parameters():
+                assert_agrees(parameter.data, record, f"after {step + 1}:{name}", dtype)
+    assert_agrees(np.array(losses), record, "losses", dtype)
+    assert losses[-1] < losses[0]
