@@ -12,7 +12,7 @@ import numpy as np
 
 from tinynn.typing import Array
 
-__all__ = ["Constant", "log_sum_exp", "sigmoid", "sigmoid_derivative"]
+__all__ = ["Constant", "log_softmax", "sigmoid", "sigmoid_derivative"]
 
 
 class Constant(dict[np.dtype[Any], Any]):
@@ -43,12 +43,13 @@ def sigmoid_derivative(x: Array) -> Array:
     return y
 
 
-def log_sum_exp(x: Array, axis: int) -> Array:
-    """Return log Σ eˣ along ``axis``, which is kept with length 1; never overflows.
+def log_softmax(x: Array, axis: int) -> Array:
+    """Return log(eˣ / Σ eˣ), the sum running along ``axis``; never overflows, and large numbers lose no digits.
 
-    An infinite maximum is the answer itself; it is not subtracted, since ∞ - ∞ is no number.
+    The largest number is subtracted first; an infinite one leaves the others with probability 0.
     """
-    largest = x.max(axis=axis, keepdims=True)
-    shift = np.where(np.isfinite(largest), largest, 0)
-    y: Array = np.log(np.exp(x - shift).sum(axis=axis, keepdims=True)) + shift
+    largest = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers at both ends of the float line, and of ∞ - ∞
+        shifted = np.where(x == largest, 0, x - largest)
+    y: Array = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
     return y

@@ -10,7 +10,7 @@ from typing_extensions import override
 from tinynn.core.arrays import cast, floating
 from tinynn.core.loss import Loss
 from tinynn.errors import ArgumentError, DTypeError, ShapeError, expects
-from tinynn.numerics import log_sum_exp
+from tinynn.numerics import log_softmax
 from tinynn.typing import Array
 
 __all__ = ["CrossEntropyLoss"]
@@ -47,19 +47,19 @@ class CrossEntropyLoss(Loss):
             raise ShapeError(expects(self, "prediction with an axis of classes, (N, C) or (C,)", logits.shape))
         axis = min(logits.ndim - 1, 1)
         probabilities = self._probabilities(logits, target, axis)
-        log_softmax = logits - log_sum_exp(logits, axis)
-        losses = -np.add.reduce(np.where(probabilities == 0, 0, log_softmax) * probabilities, axis=axis)
+        log_p = log_softmax(logits, axis)
+        losses = -np.add.reduce(np.where(probabilities == 0, 0, log_p) * probabilities, axis=axis)
         loss = self.reduce(losses)
-        self.saved.push((log_softmax, probabilities, axis, self.share(losses)))
+        self.saved.push((log_p, probabilities, axis, self.share(losses)))
         return loss
 
     @override
     def backward(self, grad: Any = None) -> Array:
-        log_softmax, probabilities, axis, share = self.saved.pop()
+        log_p, probabilities, axis, share = self.saved.pop()
         total = np.add.reduce(probabilities, axis=axis, keepdims=True)
         if grad is not None and self.reduction == "none":
             grad = np.expand_dims(grad, axis)
-        return self.times(np.exp(log_softmax) * total - probabilities, share, grad)
+        return self.times(np.exp(log_p) * total - probabilities, share, grad)
 
     def _probabilities(self, logits: Array, target: Array, axis: int) -> Array:
         """Return the target as probabilities, labels as ones among zeros."""
