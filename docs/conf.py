@@ -16,7 +16,7 @@ import tinynn
 
 project = "tinynn"
 author = "The tinynn authors"
-copyright = "The tinynn authors"  # ruff: ignore[builtin-variable-shadowing]
+copyright = "The tinynn authors"  # noqa: A001
 version = release = tinynn.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

@@ -116,11 +116,13 @@ def note_network(rng: np.random.Generator, dtype: Any) -> nn.Sequential:
 
 def block(rng: np.random.Generator, dtype: Any) -> nn.Sequential:
     """Layers inside a residual connection: they keep the shape (samples, 3)."""
-    return nn.Sequential({
-        "hidden": nn.Linear(3, 4, rng=rng, dtype=dtype),
-        "tanh": nn.Tanh(),
-        "out": nn.Linear(4, 3, rng=rng, dtype=dtype),
-    })
+    return nn.Sequential(
+        {
+            "hidden": nn.Linear(3, 4, rng=rng, dtype=dtype),
+            "tanh": nn.Tanh(),
+            "out": nn.Linear(4, 3, rng=rng, dtype=dtype),
+        }
+    )
 
 
 def nested(rng: np.random.Generator, dtype: Any) -> nn.Sequential:

@@ -38,7 +38,7 @@ def run(example: sybil.Example) -> None:
     source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        exec(compile(source, example.path, "exec", dont_inherit=True), example.namespace)  # ruff: ignore[exec-builtin]
+        exec(compile(source, example.path, "exec", dont_inherit=True), example.namespace)  # noqa: S102
     example.namespace["_printed"] = printed.getvalue()
 
 

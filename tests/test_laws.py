@@ -547,7 +547,7 @@ def test_the_repr_names_the_class_and_builds_its_like(row):
     if row.is_loss:
         assert f"reduction={layer.reduction!r}" in text
     if row.evaluates:
-        like = eval(text, vars(nn).copy())  # ruff: ignore[suspicious-eval-usage]
+        like = eval(text, vars(nn).copy())  # noqa: S307
         assert repr(like) == text
         like.load_state_dict(layer.state_dict())
         np.testing.assert_array_equal(like(*inputs), layer(*inputs))
