@@ -9,6 +9,7 @@ import numpy as np
 from typing_extensions import override
 
 from tinynn.core.arguments import boolean, generator, size
+from tinynn.core.arrays import as_array
 from tinynn.errors import ArgumentTypeError, ShapeError, expects
 from tinynn.typing import Array, ArrayLike, Seed
 
@@ -50,7 +51,7 @@ def batches(
     """
     if shuffle is False and rng is not None:
         raise ArgumentTypeError(expects("batches", "rng together with shuffle=True", f"shuffle=False, rng={rng!r}"))
-    arrays = [np.asarray(x)] + ([] if y is None else [np.asarray(y)])
+    arrays = [as_array("batches", name, array) for name, array in (("x", x), ("y", y)) if array is not None]
     for name, array in zip("xy", arrays, strict=False):
         if array.ndim == 0:
             raise ShapeError(expects("batches", f"{name} of shape (N, ...)", array.shape))

@@ -45,13 +45,13 @@ class Initializer(Protocol):
 
 
 def zeros_(parameter: Parameter, *, rng: Seed = None) -> None:
-    """Fill with zeros, as the note's listing does."""
-    constant_(parameter, 0.0, rng=rng)
+    """Fill with zeros, as the note's listing does; ``rng`` is not used."""
+    _parameter("zeros_", parameter).data.fill(0.0)
 
 
 def ones_(parameter: Parameter, *, rng: Seed = None) -> None:
-    """Fill with ones."""
-    constant_(parameter, 1.0, rng=rng)
+    """Fill with ones; ``rng`` is not used."""
+    _parameter("ones_", parameter).data.fill(1.0)
 
 
 def constant_(parameter: Parameter, val: float, *, rng: Seed = None) -> None:

@@ -19,7 +19,7 @@ from numpy import ndarray
 
 from tinynn.core.arrays import as_array, floating
 from tinynn.core.passes import Call, Pass, current_pass, enter_pass, grad_enabled, leave_pass, nothing_to_undo
-from tinynn.errors import ArgumentTypeError, PassError, expects
+from tinynn.errors import ArgumentTypeError, DTypeError, PassError, ShapeError, expects
 
 __all__ = ["wrap_backward", "wrap_forward"]
 
@@ -78,7 +78,7 @@ def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], 
     if options:
         inputs, options = _in_order(function, layer, inputs, options)
     if outer.layer is None:
-        inputs, integers = _as_arrays(layer, inputs)
+        inputs, integers = _as_arrays(function, layer, inputs)
         current.integers = current.integers or integers
     if current.integers:
         inputs = _as_floats(layer, inputs)
@@ -116,7 +116,7 @@ def _outermost_forward(
     integers = False
     for x in inputs:
         if type(x) is not ndarray or x.dtype.kind != "f":
-            inputs, integers = _as_arrays(layer, inputs)
+            inputs, integers = _as_arrays(function, layer, inputs)
             if integers:
                 inputs = _as_floats(layer, inputs)
             break
@@ -244,10 +244,16 @@ def _in_order(
     return bound.args[1:], bound.kwargs
 
 
-def _as_arrays(layer: Any, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:
+def _as_arrays(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:
     """Return what a user passed as arrays of real numbers, and whether there are integers or booleans among them."""
-    arrays = tuple(x if x is None else as_array(layer, "x", x) for x in inputs)
-    return arrays, any(x is not None and x.dtype.kind in "iub" for x in arrays)
+    arrays: list[Any] = []
+    for x in inputs:
+        try:
+            arrays.append(x if x is None else as_array(layer, "x", x))
+        except (DTypeError, ShapeError):
+            names = [*inspect.signature(function).parameters][1:]
+            as_array(layer, names[min(len(arrays), len(names) - 1)], x)  # the same error, with the right name
+    return tuple(arrays), any(x is not None and x.dtype.kind in "iub" for x in arrays)
 
 
 def _as_floats(layer: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
