@@ -70,7 +70,9 @@ def test_append_adds_a_layer_and_returns_the_model(layers):
     named = nn.Sequential({"a": layers[0]}).append(layers[1])
     assert [name for name, _ in named.named_children()] == ["a", "1"]
     clash = nn.Sequential({"1": layers[0]})
-    with pytest.raises(ValueError, match="^Sequential expects a free name for the new layer, got '1', which is taken$"):
+    with pytest.raises(
+        ValueError, match=r"^Sequential expects a free name for the new layer, got '1', which is taken$"
+    ):
         clash.append(layers[1])
     assert len(clash) == 1
 
@@ -129,7 +131,11 @@ def test_residuals_nest():
 
 def test_combinators_never_add_in_place():
     x, grad = X.copy(), GRAD.copy()
-    for model in (nn.Residual(nn.Identity()), nn.Residual(nn.Residual(nn.Identity())), nn.Sequential(nn.Residual(nn.Sequential()))):
+    for model in (
+        nn.Residual(nn.Identity()),
+        nn.Residual(nn.Residual(nn.Identity())),
+        nn.Sequential(nn.Residual(nn.Sequential())),
+    ):
         model(x)
         model.backward(grad)
         np.testing.assert_array_equal(x, X)

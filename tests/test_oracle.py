@@ -124,6 +124,28 @@ def test_losses_give_what_pytorch_gives(case, dtype):
     assert_agrees(loss_fn.backward(record["grad"].astype(dtype)), record, "at_prediction", dtype)
 
 
+HUGE = {"float32": 3e38, "float64": 1.7e308}
+LIMITS = {  # logits, label: loss, gradient
+    "certain": ([np.inf, 0, 0], 0, 0, [0, 0, 0]),
+    "certain and wrong": ([np.inf, 0, 0], 1, np.inf, [1, -1, 0]),
+    "impossible": ([-np.inf, 0, 0], 1, np.log(2), [0, -0.5, 0.5]),
+    "impossible and right": ([-np.inf, 0, 0], 0, np.inf, [-1, 0.5, 0.5]),
+    "far apart": (["huge", "-huge", 0], 0, 0, [0, 0, 0]),
+    "huge and alike": (["huge", "huge", "-huge"], 0, np.log(2), [-0.5, 0.5, 0]),
+}
+
+
+@pytest.mark.parametrize("case", LIMITS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_cross_entropy_reaches_its_limits_at_the_ends_of_the_float_line(case, dtype):
+    logits, label, loss, gradient = LIMITS[case]
+    numbers = {"huge": HUGE[dtype], "-huge": -HUGE[dtype]}
+    z = np.array([numbers.get(value, value) if isinstance(value, str) else value for value in logits], dtype)
+    loss_fn = nn.CrossEntropyLoss()
+    assert distance(loss_fn(z, label), loss) <= {"float64": 1e-15, "float32": 1e-7}[dtype]
+    assert distance(loss_fn.backward(), gradient) <= {"float64": 1e-15, "float32": 1e-7}[dtype]
+
+
 def test_gains_are_pytorchs():
     for name, param, expected in INDEX["init: gains"]["gains"]:
         assert distance(nn.init.calculate_gain(name, param), expected) <= 1e-15

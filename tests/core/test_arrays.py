@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given as for_any
 from hypothesis import strategies as st
 
 import tinynn as nn
@@ -184,7 +184,7 @@ def test_not_a_number_and_infinities_pass_through():
     np.testing.assert_array_equal(nn.Sigmoid()([-np.inf, np.inf, np.nan]), [0, 1, np.nan])
 
 
-@given(
+@for_any(
     st.sampled_from(FLOATS),
     st.lists(st.integers(0, 3), max_size=3),
     st.booleans(),

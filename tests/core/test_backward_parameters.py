@@ -106,7 +106,9 @@ def test_it_is_the_gradient_of_the_formula():
     np.testing.assert_allclose(model[1].weight.grad, [np.sum(6 * X**4 * GRAD)], rtol=1e-12)
 
 
-@pytest.mark.parametrize("wrap", [lambda layer: layer, nn.Sequential, lambda layer: nn.Sequential(nn.Sequential(layer))])
+@pytest.mark.parametrize(
+    "wrap", [lambda layer: layer, nn.Sequential, lambda layer: nn.Sequential(nn.Sequential(layer))]
+)
 def test_leading_layers_without_parameters_are_not_walked(wrap):
     leading, middle = Walked(), Walked()
     model = nn.Sequential(wrap(leading), linear(), middle, linear(1))

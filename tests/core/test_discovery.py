@@ -125,8 +125,8 @@ class InClass(nn.Layer):
     layer = Scale()
 
 
-class ListInClass(nn.Layer):
-    layers = [Scale()]  # noqa: RUF012
+class TupleInClass(nn.Layer):
+    layers = (Scale(),)
 
 
 class Inherits(InClass):
@@ -143,7 +143,7 @@ HIDDEN = {
     "class attribute": (InClass, "the class attribute 'layer'"),
     "class attribute of a base class": (Inherits, "the class attribute 'layer'"),
     "parameter as class attribute": (Module, "the class attribute 'weight'"),
-    "list as class attribute": (ListInClass, "the class attribute 'layers'"),
+    "tuple as class attribute": (TupleInClass, "the class attribute 'layers'"),
     "set of layers": (lambda: Bag(s={Scale()}), "the set 's'"),
     "set of parameters in a list": (lambda: Bag(s=[{parameter()}]), "the set 's.0'"),
     "frozenset": (lambda: Bag(s=frozenset([Scale()])), "the set 's'"),
@@ -163,13 +163,15 @@ def test_what_reflection_cannot_see_is_an_error_and_not_silence(make, where):
         with pytest.raises(DiscoveryError) as caught:
             list(model.parameters()) + list(model.named_layers())
         message = str(caught.value)
-        assert message.startswith(f"{type(layer).__name__} expects layers, parameters and buffers in its own attributes")
+        assert message.startswith(
+            f"{type(layer).__name__} expects layers, parameters and buffers in its own attributes"
+        )
         assert f"got one in {where}; " in message
 
 
 def test_a_sequential_with_a_dot_or_no_text_as_a_name_is_refused():
     for name in ("a.b", "", 1, None):
-        with pytest.raises(DiscoveryError, match="^Sequential expects names that are text without dots, got "):
+        with pytest.raises(DiscoveryError, match=r"^Sequential expects names that are text without dots, got "):
             nn.Sequential({name: Scale()})
 
 
@@ -225,7 +227,9 @@ def test_apply_visits_each_layer_once_from_the_inside_out():
 
 
 def test_repr_is_nested_as_pytorch_prints_it():
-    model = nn.Sequential(nn.Linear(3, 2), nn.Sequential({"act": nn.ReLU(), "res": nn.Residual(nn.Linear(2, 2, bias=False))}))
+    model = nn.Sequential(
+        nn.Linear(3, 2), nn.Sequential({"act": nn.ReLU(), "res": nn.Residual(nn.Linear(2, 2, bias=False))})
+    )
     assert (
         repr(model)
         == """\
@@ -248,7 +252,9 @@ Sequential(
 
 
 def test_summary_shows_path_layer_output_shape_and_parameters():
-    model = nn.Sequential(nn.Linear(3, 40), nn.Sequential({"act": nn.ReLU()}), nn.Linear(40, 1200).requires_grad_(False))
+    model = nn.Sequential(
+        nn.Linear(3, 40), nn.Sequential({"act": nn.ReLU()}), nn.Linear(40, 1200).requires_grad_(False)
+    )
     assert (
         repr(model.summary((32, 3)))
         == """\

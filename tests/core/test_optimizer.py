@@ -1,4 +1,4 @@
-"""The promises of optimizers: groups, options by hand, exact continuation, nothing aliased, frozen and tied parameters."""
+"""The promises of optimizers: groups, options by hand, exact continuation, nothing aliased, each updated once."""
 
 import copy
 import json
@@ -39,7 +39,7 @@ def test_a_step_is_the_descent_of_the_note():
 
 
 def test_the_default_rate_is_that_of_the_note():
-    assert nn.SGD(pair()).param_groups[0]["lr"] == 0.001
+    assert nn.SGD(pair()).param_groups[0]["lr"] == pytest.approx(1e-3, rel=1e-15)
 
 
 def test_a_step_leaves_the_gradients_alone():
@@ -123,7 +123,11 @@ def test_zero_grad_clears_every_group():
 def test_groups_have_options_of_their_own():
     parameters = [*pair(), nn.Parameter(5.0)]
     optimizer = nn.SGD(
-        [{"params": parameters[0], "lr": 1.0}, {"params": parameters[1:2]}, {"params": iter(parameters[2:]), "momentum": 0.5}],
+        [
+            {"params": parameters[0], "lr": 1.0},
+            {"params": parameters[1:2]},
+            {"params": iter(parameters[2:]), "momentum": 0.5},
+        ],
         lr=0.5,
     )
     for _ in range(2):
@@ -153,7 +157,11 @@ GROUPS = {
     "empty": ({"params": []}, ArgumentError, "at least one parameter in each group, got none"),
     "an array": ({"params": [np.ones(1)]}, ArgumentTypeError, "Parameter objects, got a ndarray"),
     "a bad option": ({"params": [nn.Parameter([1.0])], "lr": -1}, ArgumentError, "a finite lr > 0, got -1.0"),
-    "an unknown option": ({"params": [nn.Parameter([1.0])], "rate": 1}, ArgumentTypeError, "the options lr, .*, got rate"),
+    "an unknown option": (
+        {"params": [nn.Parameter([1.0])], "rate": 1},
+        ArgumentTypeError,
+        "the options lr, .*, got rate",
+    ),
 }
 
 
@@ -163,7 +171,7 @@ def test_a_wrong_group_is_refused_and_changes_nothing(group, error, message):
     optimizer = nn.SGD(parameters, lr=0.5)
     with pytest.raises(error, match="^SGD expects " + message):
         optimizer.add_param_group(group)
-    with pytest.raises(error, match="^SGD expects "):
+    with pytest.raises(error, match=r"^SGD expects "):
         nn.SGD([{"params": parameters}, group])
     assert len(optimizer.param_groups) == 1
     feed(parameters, 2, 2)
@@ -173,7 +181,9 @@ def test_a_wrong_group_is_refused_and_changes_nothing(group, error, message):
 
 def test_a_parameter_in_two_groups_is_refused():
     parameters = pair()
-    with pytest.raises(ArgumentError, match=r"^SGD expects each parameter in one group only, got Parameter\(.*\) in two"):
+    with pytest.raises(
+        ArgumentError, match=r"^SGD expects each parameter in one group only, got Parameter\(.*\) in two"
+    ):
         nn.SGD([{"params": parameters}, {"params": parameters[:1]}])
     optimizer = nn.SGD(parameters)
     with pytest.raises(ArgumentError, match="each parameter in one group only"):
@@ -213,7 +223,9 @@ def test_options_changed_by_hand_hold_from_the_next_step():
     ],
 )
 @pytest.mark.parametrize("stepped", [False, True])
-def test_a_wrong_option_set_by_hand_is_an_error_at_the_step_before_anything_changed(name, value, error, message, stepped):
+def test_a_wrong_option_set_by_hand_is_an_error_at_the_step_before_anything_changed(
+    name, value, error, message, stepped
+):
     parameters = pair()
     optimizer = nn.SGD([{"params": parameters[:1]}, {"params": parameters[1:]}], lr=0.5)
     if stepped:
@@ -257,7 +269,7 @@ def test_loading_a_state_continues_exactly():
     for parameter, original in zip(again, parameters, strict=True):
         parameter.data = original.data
     other.load_state_dict(state)
-    assert other.param_groups[0]["lr"] == 0.1
+    assert other.param_groups == [{**optimizer.param_groups[0], "params": again}]
     trained(6, again, other, start=4)
     for actual, expected in zip(again, straight, strict=True):
         same(actual.data, expected.data)
@@ -271,7 +283,15 @@ def test_a_state_dict_has_the_form_of_pytorch():
     assert list(state["state"]) == [0, 1]
     assert list(state["state"][0]) == ["momentum_buffer"]
     assert state["param_groups"] == [
-        {"lr": 0.1, "momentum": 0.9, "dampening": 0.1, "weight_decay": 0.01, "nesterov": False, "maximize": False, "params": [0, 1]}
+        {
+            "lr": 0.1,
+            "momentum": 0.9,
+            "dampening": 0.1,
+            "weight_decay": 0.01,
+            "nesterov": False,
+            "maximize": False,
+            "params": [0, 1],
+        }
     ]
     json.dumps(state["param_groups"])
 
@@ -285,7 +305,7 @@ def test_a_state_dict_is_a_copy():
     state["state"][0]["momentum_buffer"][...] = 1e9
     state["param_groups"][0]["lr"] = 1e9
     state["param_groups"][0]["params"].clear()
-    assert optimizer.param_groups[0]["lr"] == 0.1
+    assert optimizer.param_groups[0] == {**frozen["param_groups"][0], "params": parameters}
     trained(4, parameters, optimizer, start=3 + 3)
     assert all(np.abs(p.data).max() < 100 for p in parameters)
 
@@ -300,7 +320,9 @@ def test_a_state_that_was_loaded_is_never_aliased(scalar):
     before = copy.deepcopy(state)
     optimizer.load_state_dict(state)
     for entry in state["state"].values():
-        assert not any(np.shares_memory(entry["momentum_buffer"], s["momentum_buffer"]) for s in optimizer.state.values())
+        assert not any(
+            np.shares_memory(entry["momentum_buffer"], s["momentum_buffer"]) for s in optimizer.state.values()
+        )
     values = [p.data.copy() for p in parameters]
     state["state"][0]["momentum_buffer"][...] = 1e9
     state["param_groups"][0]["lr"] = 1e9
@@ -321,25 +343,40 @@ def test_groups_are_changed_in_place_when_a_state_is_loaded():
     group["lr"] = 7.0
     optimizer.load_state_dict(state)
     assert optimizer.param_groups[0] is group
-    assert group["lr"] == 0.1
-    assert group["params"] == parameters
+    assert group == {**state["param_groups"][0], "params": parameters}
 
 
 BAD = {
     "nothing": (lambda s: s.clear(), StateError, "a state dict with 'state' and 'param_groups', got {}"),
     "no groups": (lambda s: s.pop("param_groups"), StateError, "a state dict with 'state' and 'param_groups'"),
     "groups without params": (lambda s: s["param_groups"][0].pop("params"), StateError, "a state dict with 'state'"),
-    "fewer parameters": (lambda s: s["param_groups"][0]["params"].pop(), StateError, r"groups of \[2\] parameters, got groups of \[1\]"),
+    "fewer parameters": (
+        lambda s: s["param_groups"][0]["params"].pop(),
+        StateError,
+        r"groups of \[2\] parameters, got groups of \[1\]",
+    ),
     "more groups": (lambda s: s["param_groups"].append({"params": [2]}), StateError, r"groups of \[2\] parameters"),
     "missing option": (lambda s: s["param_groups"][0].pop("lr"), StateError, "the options "),
     "unknown option": (lambda s: s["param_groups"][0].update(rate=1), StateError, "the options "),
     "bad option": (lambda s: s["param_groups"][0].update(lr=float("nan")), ValueError, "a finite lr > 0, got nan"),
-    "another shape": (lambda s: s["state"][1].update(momentum_buffer=np.ones(5)), StateError, r"state of shape \(1, 1\), got \(5,\)"),
-    "a broadcastable shape": (lambda s: s["state"][0].update(momentum_buffer=np.ones(1)), StateError, r"state of shape \(2,\)"),
-    "an unknown parameter": (lambda s: s["state"].update({7: {}}), StateError, r"the state of parameters \[0, 1\], got that of 7"),
+    "another shape": (
+        lambda s: s["state"][1].update(momentum_buffer=np.ones(5)),
+        StateError,
+        r"state of shape \(1, 1\).*, got \(5,\)",
+    ),
+    "a broadcastable shape": (
+        lambda s: s["state"][0].update(momentum_buffer=np.ones(1)),
+        StateError,
+        r"state of shape \(2,\)",
+    ),
+    "an unknown parameter": (
+        lambda s: s["state"].update({7: {}}),
+        StateError,
+        r"the state of parameters \[0, 1\], got that of 7",
+    ),
     "text": (lambda s: s["state"][0].update(momentum_buffer=["a", "b"]), StateError, "state"),
     "complex": (lambda s: s["state"][0].update(momentum_buffer=np.ones(2) * 1j), StateError, "state"),
-    "no entry": (lambda s: s["state"].update({0: None}), StateError, "state"),
+    "no entry": (lambda s: s["state"].update({0: None}), StateError, ".*state"),
 }
 
 

@@ -165,7 +165,10 @@ def test_a_new_optimizer_in_place_of_an_old_one_continues_from_its_values():
 
 @pytest.mark.parametrize(
     "duplicate",
-    [copy.deepcopy, *(lambda pair, n=n: pickle.loads(pickle.dumps(pair, n)) for n in range(2, pickle.HIGHEST_PROTOCOL + 1))],
+    [
+        copy.deepcopy,
+        *(lambda pair, n=n: pickle.loads(pickle.dumps(pair, n)) for n in range(2, pickle.HIGHEST_PROTOCOL + 1)),
+    ],
 )
 def test_parameters_and_optimizer_copied_together_go_on_and_leave_the_originals_alone(duplicate):
     parameters, optimizer, reference = make()

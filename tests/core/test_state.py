@@ -32,7 +32,9 @@ class Mean(nn.Layer):
 
 def model(seed=0):
     rng = np.random.default_rng(seed)
-    return nn.Sequential(nn.Linear(3, 2, rng=rng), nn.Tanh(), nn.Sequential({"norm": Mean(2)}), nn.Linear(2, 1, rng=rng))
+    return nn.Sequential(
+        nn.Linear(3, 2, rng=rng), nn.Tanh(), nn.Sequential({"norm": Mean(2)}), nn.Linear(2, 1, rng=rng)
+    )
 
 
 NAMES = ["0.weight", "0.bias", "2.norm.weight", "2.norm.running_mean", "2.norm.count", "3.weight", "3.bias"]
@@ -112,7 +114,10 @@ BAD = {
     "unexpected": (lambda s: s.update({"4.weight": np.ones(1)}), ["unexpected: 4.weight"]),
     "shape": (lambda s: s.update({"0.bias": np.ones(3)}), [r"0.bias: ", "of shape (2,), got (3,)"]),
     "shape that would broadcast": (lambda s: s.update({"0.bias": np.ones(1)}), ["of shape (2,), got (1,)"]),
-    "integers for floats": (lambda s: s.update({"0.bias": np.ones(2, int)}), ["0.bias: ", "of dtype float64, got int64"]),
+    "integers for floats": (
+        lambda s: s.update({"0.bias": np.ones(2, int)}),
+        ["0.bias: ", "of dtype float64, got int64"],
+    ),
     "booleans for floats": (lambda s: s.update({"0.bias": np.ones(2, bool)}), ["of dtype float64, got bool"]),
     "floats for integers": (lambda s: s.update({"2.norm.count": np.array(1.0)}), ["of dtype int64, got float64"]),
     "complex": (lambda s: s.update({"0.bias": np.ones(2, complex)}), ["0.bias: ", "complex128"]),
@@ -155,7 +160,7 @@ def test_the_state_of_another_architecture_lists_all_names():
 
 @pytest.mark.parametrize("wrong", [None, [1], "file.npz", np.ones(3)], ids=repr)
 def test_what_is_no_mapping_is_refused(wrong):
-    with pytest.raises(StateError, match="^Linear expects a state dict, got a "):
+    with pytest.raises(StateError, match=r"^Linear expects a state dict, got a "):
         nn.Linear(2, 2).load_state_dict(wrong)
 
 
@@ -229,7 +234,9 @@ def test_drawing_anew_stays_in_place_and_resets_buffers():
 def test_a_layer_with_parameters_and_no_way_to_draw_them_makes_it_raise_before_anything_changed():
     target = nn.Sequential(nn.Linear(2, 2), Square(), Scale())
     before = target.state_dict()
-    with pytest.raises(ArgumentTypeError, match=r"^Scale\(\) expects a way to draw its parameters anew, got none; define "):
+    with pytest.raises(
+        ArgumentTypeError, match=r"^Scale\(\) expects a way to draw its parameters anew, got none; define "
+    ):
         target.reset_parameters(0)
     assert_same_state(target.state_dict(), before)
 
@@ -245,11 +252,13 @@ def test_containers_and_layers_without_parameters_need_no_way_to_draw_them():
     Own().reset_parameters(0)
 
 
-@pytest.mark.parametrize("wrong", ["0", 1.0, True, -1, np.random.RandomState(0)], ids=str)  # noqa: NPY002
+@pytest.mark.parametrize("wrong", ["0", 1.0, True, -1, np.random.RandomState(0)], ids=str)
 def test_a_wrong_seed_is_refused(wrong):
     target = nn.Linear(2, 2)
     before = target.state_dict()
-    with pytest.raises(TypeError, match=r"^Linear expects rng to be a numpy.random.Generator, a seed >= 0 or None, got "):
+    with pytest.raises(
+        TypeError, match=r"^Linear expects rng to be a numpy.random.Generator, a seed >= 0 or None, got "
+    ):
         target.reset_parameters(wrong)
     assert_same_state(target.state_dict(), before)
 
@@ -278,7 +287,7 @@ def test_the_default_dtype_is_float64_and_can_be_set(default_dtype):
 
 @pytest.mark.parametrize("wrong", [np.float16, "int", complex, object, 3, ">f4", "float128"])
 def test_any_other_default_dtype_is_refused(default_dtype, wrong):
-    with pytest.raises(TypeError, match="^set_default_dtype expects dtype to be float32 or float64, got "):
+    with pytest.raises(TypeError, match=r"^set_default_dtype expects dtype to be float32 or float64, got "):
         nn.set_default_dtype(wrong)
     assert nn.get_default_dtype() == default_dtype
 
@@ -305,7 +314,7 @@ def test_astype_keeps_parameters_tied_and_objects_the_same():
 @pytest.mark.parametrize("wrong", [np.float16, int, "complex", None, 3])
 def test_a_wrong_dtype_changes_nothing(wrong):
     target = nn.Sequential(nn.Linear(2, 2, dtype=np.float32))
-    with pytest.raises(TypeError, match="^Sequential expects dtype to be float32 or float64, got "):
+    with pytest.raises(TypeError, match=r"^Sequential expects dtype to be float32 or float64, got "):
         target.astype(wrong)
     assert target[0].weight.dtype == np.float32
 

@@ -177,13 +177,15 @@ def loss_cases() -> Iterator[tuple[str, Any, Arrays]]:
             yield f"loss: MSELoss {reduction} {shape}", *case
         for shape in ((6, 4), (4,), (5, 3, 2), (2, 3, 2, 2), (3, 1)):
             axis = min(len(shape) - 1, 1)
-            for scale in (1, 300):
-                logits = scale * draw(rng, *shape)
+            for spread, offset in ((1, 0), (300, 0), (1, 1e4), (1, -1e6)):
+                logits = (spread * draw(rng, *shape) + offset).astype(np.float32)
                 labels = rng.integers(shape[axis], size=shape[:axis] + shape[axis + 1 :])
                 weights = np.exp(draw(rng, *shape))
                 weights[rng.uniform(size=shape) < 0.2] = 0
                 probabilities = weights / np.maximum(weights.sum(axis=axis, keepdims=True), 1e-3)
-                name = f"{reduction} {shape}" + (", large logits" if scale > 1 else "")
+                name = f"{reduction} {shape}" + (
+                    "" if (spread, offset) == (1, 0) else f", spread {spread}, offset {offset:g}"
+                )
                 yield (
                     f"loss: CrossEntropyLoss labels {name}",
                     *loss_case("CrossEntropyLoss", reduction, logits, np.asarray(labels), seed=9),

@@ -247,12 +247,13 @@ def _in_order(
 def _as_arrays(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:
     """Return what a user passed as arrays of real numbers, and whether there are integers or booleans among them."""
     arrays: list[Any] = []
-    for x in inputs:
+    for position, x in enumerate(inputs):
         try:
             arrays.append(x if x is None else as_array(layer, "x", x))
-        except (DTypeError, ShapeError):
+        except (DTypeError, ShapeError) as error:
             names = [*inspect.signature(function).parameters][1:]
-            as_array(layer, names[min(len(arrays), len(names) - 1)], x)  # the same error, with the right name
+            name = names[min(position, len(names) - 1)]
+            raise type(error)(str(error).replace("expects x ", f"expects {name} ", 1)) from None
     return tuple(arrays), any(x is not None and x.dtype.kind in "iub" for x in arrays)
 
 
