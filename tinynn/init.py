@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from tinynn.core.arguments import choice, generator, number
+from tinynn.core.arguments import choice, generator, number, size
 from tinynn.core.parameter import Parameter
 from tinynn.errors import ArgumentTypeError, ShapeError, expects
 from tinynn.typing import Array, Seed
@@ -131,7 +131,7 @@ def fan_in_uniform_(parameter: Parameter, *, fan_in: int | None = None, rng: See
         fan_in: the number of inputs; by default read off the shape (out, in, ...).
         rng: a generator, a seed or None.
     """
-    fan_in = _fans("fan_in_uniform_", parameter)[0] if fan_in is None else fan_in
+    fan_in = _fans("fan_in_uniform_", parameter)[0] if fan_in is None else size("fan_in_uniform_", "fan_in", fan_in)
     bound = 1 / math.sqrt(fan_in)
     uniform_(parameter, -bound, bound, rng=rng)
 

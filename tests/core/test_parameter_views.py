@@ -189,6 +189,16 @@ def test_a_parameter_copied_alone_leaves_the_flat_array_behind():
     assert getattr(base, "nbytes", 0) <= 80_000
 
 
+def test_flat_arrays_are_never_pickled():
+    parameters = [nn.Parameter(np.zeros(10_000)) for _ in range(20)]
+    optimizer = nn.SGD(parameters, lr=0.1, momentum=0.9)
+    for parameter in parameters:
+        parameter.add_grad(np.ones(10_000))
+    optimizer.step()
+    data_gradients_and_momentum = 3 * 20 * 80_000
+    assert len(pickle.dumps((parameters, optimizer))) < 1.1 * data_gradients_and_momentum
+
+
 def test_gradients_of_unpickled_parameters_are_joined_again():
     parameters, optimizer, reference = pickle.loads(pickle.dumps(make()))
     run(parameters, optimizer, reference)

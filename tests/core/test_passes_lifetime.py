@@ -479,8 +479,11 @@ def test_no_grad_inside_a_forward_leaves_out_the_calls_inside_it_only():
 
         def forward(self, x):
             with nn.no_grad():
-                constant = self.square(x).mean()
-            return self.square(x) - constant
+                constant = self.square(x).mean() - 1
+            y = self.square(x) - constant
+            with nn.no_grad():
+                self.square(x + 100)
+            return y - 1
 
         def backward(self, grad):
             return self.square.backward(grad)

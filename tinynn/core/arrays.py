@@ -69,11 +69,12 @@ def as_array(owner: object, name: str, x: ArrayLike) -> Array:
     raise DTypeError(expects(owner, what, actual))
 
 
-def cast(x: Array, dtype: np.dtype[np.floating]) -> Array:
+def cast(x: Array, dtype: np.dtype[Any]) -> Array:
     """Return ``x`` in ``dtype``: itself where it has it already, a copy otherwise."""
     if x.dtype is dtype or x.dtype == dtype or (x.dtype.kind == "c" and _complex_allowed.get()):
         return x
-    return x.astype(dtype)
+    with np.errstate(over="ignore"):  # what is too large for float32 is inf there
+        return x.astype(dtype)
 
 
 def floating(x: Array) -> Array:

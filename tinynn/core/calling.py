@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import operator
 from collections.abc import Callable
 from sys import getrefcount
 from threading import get_ident
@@ -36,7 +37,9 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def forward(self: Any, x: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
         current = current_pass()
-        if current is None or current.unusual or more or options or x is _NOTHING:
+        if current is None:
+            return _outermost_forward(function, self, () if x is _NOTHING else (x, *more), options)
+        if current.unusual or more or options or x is _NOTHING:
             return _forward(function, self, () if x is _NOTHING else (x, *more), options)
         outer = current.active
         if outer.layer is self:  # super().forward(x): the same call
@@ -70,8 +73,6 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
     current = current_pass()
-    if current is None:
-        return _outermost_forward(function, layer, inputs, options)
     outer = current.active
     if outer.layer is layer:  # super().forward(x): the same call
         return function(layer, *inputs, **options)
@@ -121,8 +122,9 @@ def _outermost_forward(
                 inputs = _as_floats(layer, inputs)
             break
     recording = grad_enabled()
-    if recording and layer._pass is not None:
-        _empty_last(layer._pass, layer)
+    last = layer._pass
+    if recording and last is not None and (last.waiting or last.joined):
+        _empty_last(last, layer)
     current = Pass(layer, recording, integers)
     current.active = current
     token = enter_pass(current)
@@ -135,8 +137,10 @@ def _outermost_forward(
         current.active = None
         leave_pass(token)
     if recording:
-        if type(y) is not ndarray or y.base is not None or getrefcount(y) > _ALONE:
+        if type(y) is not ndarray or y.base is not None:
             y = _apart(current, y)
+        elif getrefcount(y) > _ALONE:  # somebody holds it: its user, as an input, or perhaps a layer, for its backward
+            y = _apart(current, y) if any(y is x for x in inputs) else y.copy()
         current.returned(y)
         current.waiting = True
         layer._pass = current
@@ -152,7 +156,9 @@ def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def backward(self: Any, grad: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
         current = current_pass()
-        if current is None or current.unusual or more or options or grad is _NOTHING:
+        if current is None:
+            return _outermost_backward(function, self, () if grad is _NOTHING else (grad, *more), options)
+        if current.unusual or more or options or grad is _NOTHING:
             return _backward(function, self, () if grad is _NOTHING else (grad, *more), options)
         outer = current.active
         if outer.layer is self:  # super().backward(grad): the same call
@@ -179,9 +185,9 @@ def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def _backward(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
     current = current_pass()
-    if current is None or current.active.layer is None:
-        return _outermost_backward(function, layer, grads, options)
     outer = current.active
+    if outer.layer is None:  # in a script under one_pass
+        return _outermost_backward(function, layer, grads, options)
     if outer.layer is layer:  # super().backward(grad): the same call
         return function(layer, *grads, **options)
     if options:
@@ -273,9 +279,10 @@ _ALONE = _alone()  # how many references there are to an array that nobody but i
 
 
 def _apart(call: Call, y: Any) -> Any:
-    """Return what a user gets for ``y``: a copy of each array that a layer inside ``call`` has saved."""
+    """Return what a user gets for ``y``: a copy of each array that was saved in ``call`` or inside it."""
     if isinstance(y, tuple):
-        return tuple(_apart(call, part) for part in y)
+        parts = [_apart(call, part) for part in y]
+        return y if all(map(operator.is_, parts, y)) else tuple(parts)
     if isinstance(y, ndarray) and any(np.may_share_memory(y, array) for array in call.arrays()):
         return y.copy()
     return y

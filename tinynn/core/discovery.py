@@ -6,6 +6,7 @@ parameter is an error: it would be left out of training and of files without a w
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -15,6 +16,8 @@ from tinynn.errors import DiscoveryError
 __all__ = ["attributes", "each_once", "own", "trainable", "walk"]
 
 T = TypeVar("T")
+
+HOLDERS = (list, tuple, dict, set, frozenset, deque)
 
 
 def attributes(layer: Any, kind: type[T] | tuple[type[T], ...]) -> Iterator[tuple[str, T]]:
@@ -31,10 +34,10 @@ def attributes(layer: Any, kind: type[T] | tuple[type[T], ...]) -> Iterator[tupl
             if _holds(getattr(layer, name, None), kind):
                 raise _hidden(layer, f"the slot {name!r}", "remove __slots__ from the class")
         for name, value in cls.__dict__.items():
-            if isinstance(value, (list, tuple, dict, set, frozenset, kind)) and _holds(value, kind):
+            if isinstance(value, (*HOLDERS, kind)) and _holds(value, kind):
                 raise _hidden(layer, f"the class attribute {name!r}", "create it in __init__, one for each layer")
     for name, value in vars(layer).items():
-        if isinstance(value, (list, tuple, dict, set, frozenset, kind)):
+        if isinstance(value, (*HOLDERS, kind)):
             if "." in name and _holds(value, kind):
                 raise _hidden(layer, f"the name {name!r}", "use a name without dots")
             yield from _inside(layer, name, value, kind, ())
@@ -54,14 +57,15 @@ def _inside(layer: Any, name: str, value: Any, kind: Any, path: tuple[int, ...])
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield from _inside(layer, f"{name}.{index}", item, kind, (*path, id(value)))
-    elif isinstance(value, (set, frozenset)) and _holds(value, kind):
-        raise _hidden(layer, f"the set {name!r}", "use a list: a set has no order")
+    elif isinstance(value, (set, frozenset, deque)) and _holds(value, kind):
+        what = "deque" if isinstance(value, deque) else "set"
+        raise _hidden(layer, f"the {what} {name!r}", "use a list")
 
 
 def _holds(value: Any, kind: Any, path: tuple[int, ...] = ()) -> bool:
     if isinstance(value, kind):
         return True
-    if id(value) in path or not isinstance(value, (list, tuple, dict, set, frozenset)):
+    if id(value) in path or not isinstance(value, HOLDERS):
         return False
     items = value.values() if isinstance(value, dict) else value
     return any(_holds(item, kind, (*path, id(value))) for item in items)

@@ -199,7 +199,8 @@ class Layer:
         rng = generator(type(self).__name__, rng)
         layers = [layer for _, layer in self.named_layers()]
         for layer in layers:
-            if discovery.own(layer) and type(layer).draw_parameters is Layer.draw_parameters:
+            parameters = any(isinstance(value, Parameter) for _, value in discovery.own(layer))
+            if parameters and type(layer).draw_parameters is Layer.draw_parameters:
                 remedy = "define draw_parameters(self, rng) in its class"
                 raise ArgumentTypeError(expects(layer, "a way to draw its parameters anew", "none", remedy))
         for layer in layers:

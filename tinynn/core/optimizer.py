@@ -52,10 +52,7 @@ class Optimizer:
             raise ArgumentError(expects(type(self).__name__, "at least one parameter", "none"))
         if not any(isinstance(group, Mapping) for group in groups):
             groups = [{"params": groups}]
-        checked: list[dict[str, Any]] = []
-        for group in groups:
-            checked.append(self._checked_group(group, checked))
-        self.param_groups = checked
+        self.param_groups = self._checked_groups(groups)
 
     def update(self, grad: Array, state: dict[str, Any], step: Array, options: Any) -> None:
         """Write into ``step`` what is to be subtracted from the parameter.
@@ -107,7 +104,7 @@ class Optimizer:
 
     def _lay_out(self) -> None:
         """Check the groups and lay out the memory anew, taking over what the rule remembers."""
-        groups = [self._checked_group(group, []) for group in self.param_groups]
+        groups = self._checked_groups(self.param_groups)
         states = {**self._resting, **self.state}
         flats = [block.flat for block in self._blocks]
         blocks = [block for group in groups for block in Block.arrange(group, states, flats)]
@@ -138,6 +135,12 @@ class Optimizer:
             what = "parameters, as in model.parameters()"
             raise ArgumentTypeError(expects(type(self).__name__, what, f"a {type(params).__name__}"))
         return list(params)
+
+    def _checked_groups(self, groups: list[Any]) -> list[dict[str, Any]]:
+        checked: list[dict[str, Any]] = []
+        for group in groups:
+            checked.append(self._checked_group(group, checked))
+        return checked
 
     def _checked_group(self, group: Any, others: list[dict[str, Any]]) -> dict[str, Any]:
         name = type(self).__name__

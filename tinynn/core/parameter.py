@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
+from tinynn.core.arguments import boolean
 from tinynn.core.arrays import as_array, as_dtype, cast, get_default_dtype
 from tinynn.errors import DTypeError, ShapeError, expects
 from tinynn.typing import Array, ArrayLike, DTypeLike, Shape
@@ -53,23 +54,16 @@ class StateArray:
     def fit(self, name: str, value: ArrayLike) -> Array:
         """Return ``value`` as an array that can be copied into one like ``data``, changing nothing.
 
-        Floating arrays are cast to the dtype of ``data``. Whole arrays of another kind are refused, plain Python
-        numbers are not.
-
         Raises:
             ShapeError: if the shape differs.
-            DTypeError: if the kind differs (integers for floats, floats for integers, ...).
+            DTypeError: for anything but real numbers, and for floating-point numbers where ``data`` holds integers.
         """
-        if isinstance(value, StateArray):
-            value = value.data
-        array = as_array(self, name, value)
-        if array.shape != self._data.shape:
-            raise ShapeError(expects(self, f"{name} of shape {self._data.shape}", array.shape))
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            array = array.astype(np.result_type(self._data.dtype, value), copy=False)
-        if array.dtype.kind != self._data.dtype.kind and array.dtype.kind != "c":
+        array = as_array(self, name, value.data if isinstance(value, StateArray) else value)
+        if array.shape != self.shape:
+            raise ShapeError(expects(self, f"{name} of shape {self.shape}", array.shape))
+        if array.dtype.kind == "f" and self._data.dtype.kind != "f":
             raise DTypeError(expects(self, f"{name} of dtype {self._data.dtype}", array.dtype))
-        return array.astype(self._data.dtype, copy=False) if array.dtype.kind != "c" else array
+        return cast(array, self._data.dtype)
 
     @override
     def __getstate__(self) -> dict[str, Any]:
@@ -125,7 +119,7 @@ class Parameter(StateArray):
         if dtype is None:
             dtype = native if native in (np.float32, np.float64) else get_default_dtype()
         super().__init__(np.array(array, dtype=as_dtype("Parameter", dtype), order="C"))
-        self.requires_grad = requires_grad
+        self.requires_grad = boolean("Parameter", "requires_grad", requires_grad)
         self._drop_grad()
 
     def _drop_grad(self) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Generator, Iterator
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from threading import get_ident
 from typing import Any
 
@@ -238,6 +238,7 @@ class Saved:
         return item
 
 
+_suspended: ContextVar[Any] = ContextVar("suspended", default=None)  # what each no_grad inside another one puts back
 _RUN_LATER = (inspect.isgeneratorfunction, inspect.iscoroutinefunction, inspect.isasyncgenfunction)
 
 
@@ -252,8 +253,9 @@ class no_grad(contextlib.ContextDecorator):
         ...     prediction = model(np.ones((5, 3)))
     """
 
-    def __init__(self) -> None:
-        self._undo: list[tuple[Token[bool], Pass | None, bool]] = []
+    def __new__(cls, function: Any = None) -> Any:
+        context = super().__new__(cls)
+        return context if function is None else context(function)  # @no_grad, without parentheses
 
     @override
     def __call__(self, function: Any) -> Any:
@@ -262,19 +264,18 @@ class no_grad(contextlib.ContextDecorator):
             raise ArgumentTypeError(expects("no_grad", what, repr(function), "write `with nn.no_grad():` inside it"))
         return super().__call__(function)
 
-    @override
-    def _recreate_cm(self) -> no_grad:
-        return type(self)()  # each call of a decorated function has a context of its own, in every thread
-
     def __enter__(self) -> None:
         current = current_pass()
-        self._undo.append((_grad_enabled.set(False), current, current is not None and current.recording))
+        recording = current is not None and current.recording
+        _suspended.set((grad_enabled(), current, recording, _suspended.get()))
+        _grad_enabled.set(False)
         if current is not None:
             current.recording = False
 
     def __exit__(self, *exception: object) -> None:
-        token, current, recording = self._undo.pop()
-        _grad_enabled.reset(token)
+        enabled, current, recording, before = _suspended.get()
+        _suspended.set(before)
+        _grad_enabled.set(enabled)
         if current is not None:
             current.recording = recording
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tinynn.core import discovery
 from tinynn.core.parameter import StateArray
-from tinynn.errors import StateError
+from tinynn.errors import DTypeError, StateError, expects
 from tinynn.typing import Array
 
 __all__ = ["entries", "load", "save"]
@@ -45,6 +45,9 @@ def load(layer: Any, state_dict: Mapping[str, Any], strict: bool) -> None:
             continue
         try:
             array = target.fit("data", state_dict[name])
+            kind = np.asarray(state_dict[name]).dtype
+            if kind.kind != target.dtype.kind:
+                raise DTypeError(expects(target, f"data of dtype {target.dtype}", kind))
         except (ValueError, TypeError) as error:
             problems.append(f"{name}: {error}")
             continue

@@ -56,14 +56,14 @@ class Sequential(Layer):
     def forward(self, *x: Any) -> Any:
         y: Any = x if len(x) != 1 else x[0]
         for layer in self._layers.values():
-            y = layer.forward(*y) if type(y) is tuple else layer.forward(y)
+            y = layer.forward(*y) if isinstance(y, tuple) else layer.forward(y)
         return y
 
     @override
     def backward(self, *grads: Any) -> Any:
         grad: Any = grads if len(grads) != 1 else grads[0]
         for layer in reversed(self._layers.values()):
-            grad = layer.backward(*grad) if type(grad) is tuple else layer.backward(grad)
+            grad = layer.backward(*grad) if isinstance(grad, tuple) else layer.backward(grad)
         return grad
 
     @override
@@ -74,8 +74,8 @@ class Sequential(Layer):
         if first is None:
             return
         for layer in layers[:first:-1]:
-            grad = layer.backward(*grad) if type(grad) is tuple else layer.backward(grad)
-        if type(grad) is tuple:
+            grad = layer.backward(*grad) if isinstance(grad, tuple) else layer.backward(grad)
+        if isinstance(grad, tuple):
             layers[first].backward_parameters(*grad)
         else:
             layers[first].backward_parameters(grad)
