@@ -113,7 +113,7 @@ def train(seed: int, epochs: int, verbose: bool = True) -> Run:
             return model(scale(x)).argmax(axis=1)
 
     losses, accuracies = [], []
-    progress = tqdm(range(epochs), desc=f"seed {seed}", unit="epoch")
+    progress = tqdm(range(epochs), desc=f"seed {seed}", unit="epoch", disable=None)  # no bar where there is no terminal
     for epoch in progress:
         optimizer.param_groups[0]["lr"] = LEARNING_RATE * (1 - epoch / epochs)
         shifted = scale(shift_a_little(train_x, rng))

@@ -117,9 +117,9 @@ ROWS = [
     (cross_entropy, lambda m: m(np.ones((2, 3, 2)), [[0, 1], [2, 7]]), ValueError,
      "CrossEntropyLoss(reduction='mean') expects labels from 0 to 2, got 7 for sample (1, 1)"),
     (cross_entropy, lambda m: m(X, [0.0, 1.0]), TypeError,
-     "CrossEntropyLoss(reduction='mean') expects labels as integers, got labels of dtype float64"),
+     "CrossEntropyLoss(reduction='mean') expects labels as integers, got labels of dtype float64; write labels.astype(int)"),
     (cross_entropy, lambda m: m(X, [True, False]), TypeError,
-     "CrossEntropyLoss(reduction='mean') expects labels as integers, got labels of dtype bool"),
+     "CrossEntropyLoss(reduction='mean') expects labels as integers, got labels of dtype bool; write labels.astype(int)"),
     (cross_entropy, lambda m: m(X, [0, 1, 2]), ValueError,
      "CrossEntropyLoss(reduction='mean') expects target as labels of shape (2,) or as probabilities of "
      "shape (2, 3), got int64 of shape (3,)"),
@@ -231,13 +231,13 @@ ROWS = [
     (net, lambda m: m.requires_grad_(1), TypeError, "Sequential expects requires_grad to be True or False, got 1"),
     (net, lambda m: m.astype("int"), TypeError, "Sequential expects dtype to be float32 or float64, got 'int'"),
     # Optimizers
-    (nothing, lambda _: nn.SGD([]), ValueError, "SGD expects at least one parameter, got none"),
-    (nothing, lambda _: nn.SGD(nn.ReLU().parameters()), ValueError, "SGD expects at least one parameter, got none"),
+    (nothing, lambda _: nn.SGD([]), ValueError, "SGD expects at least one parameter, got none; is an array in a layer meant to be a Parameter?"),
+    (nothing, lambda _: nn.SGD(nn.ReLU().parameters()), ValueError, "SGD expects at least one parameter, got none; is an array in a layer meant to be a Parameter?"),
     (nothing, lambda _: nn.SGD(linear()), TypeError, "SGD expects parameters, as in model.parameters(), got a Linear"),
     (nothing, lambda _: nn.SGD(X), TypeError, "SGD expects parameters, as in model.parameters(), got a ndarray"),
-    (nothing, lambda _: nn.SGD([X]), TypeError, "SGD expects Parameter objects, got a ndarray"),
-    (nothing, lambda _: nn.SGD([linear()]), TypeError, "SGD expects Parameter objects, got a Linear"),
-    (nothing, lambda _: nn.SGD(linear().named_parameters()), TypeError, "SGD expects Parameter objects, got a tuple"),
+    (nothing, lambda _: nn.SGD([X]), TypeError, "SGD expects Parameter objects, got a ndarray; pass model.parameters(), or [*a.parameters(), *b.parameters()]"),
+    (nothing, lambda _: nn.SGD([linear()]), TypeError, "SGD expects Parameter objects, got a Linear; pass model.parameters(), or [*a.parameters(), *b.parameters()]"),
+    (nothing, lambda _: nn.SGD(linear().named_parameters()), TypeError, "SGD expects Parameter objects, got a tuple; pass model.parameters(), or [*a.parameters(), *b.parameters()]"),
     *(
         (linear, lambda m, options=options: nn.SGD(m.parameters(), **options), error, "SGD expects " + message)
         for options, error, message in [

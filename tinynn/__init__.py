@@ -1,6 +1,7 @@
 """A PyTorch-style modular neural-network framework on NumPy: every line can be read, every gradient proved."""
 
 from tinynn import data, errors, init
+from tinynn.core.anomaly import detect_anomaly
 from tinynn.core.arrays import get_default_dtype, set_default_dtype
 from tinynn.core.layer import Layer
 from tinynn.core.loss import Loss
@@ -36,6 +37,7 @@ __all__ = [
     "Sigmoid",
     "Tanh",
     "data",
+    "detect_anomaly",
     "errors",
     "get_default_dtype",
     "init",

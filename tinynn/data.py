@@ -32,7 +32,8 @@ def batches(
         y: the targets, of shape (N, ...), or None for batches of inputs alone.
         batch_size: the number of samples in a batch; the last one may be smaller.
         shuffle: whether to draw a new order in each iteration.
-        rng: where the order comes from: a generator, a seed, or None for fresh randomness.
+        rng: where the order comes from: a generator, a seed, or None for fresh randomness. A seed gives the same orders
+            again whenever `batches` is called: inside a loop over epochs pass a generator, or call it once before.
         drop_last: whether a smaller last batch is left out.
 
     Returns:

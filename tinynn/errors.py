@@ -7,6 +7,7 @@ Every class here derives from the built-in exception that one would catch anyway
 from __future__ import annotations
 
 __all__ = [
+    "AnomalyError",
     "ArgumentError",
     "ArgumentTypeError",
     "DTypeError",
@@ -42,6 +43,10 @@ class ArgumentTypeError(TinynnError, TypeError):
 
 class PassError(TinynnError, RuntimeError):
     """A backward without the forward that it would undo, or in an order that cannot be right."""
+
+
+class AnomalyError(TinynnError, RuntimeError):
+    """Something that ``detect_anomaly`` was asked to look for: NaN, infinity, or an array that was changed."""
 
 
 class StateError(TinynnError, ValueError):

@@ -43,7 +43,7 @@ class Block:
             grads = self.split(self.flat)
             for parameter, grad in zip(parameters, grads, strict=True):
                 parameter.move_grad(grad)
-        self.step = np.empty_like(self.flat)
+        self.step = np.full_like(self.flat, np.nan)  # what a rule forgets to fill shows
         data = [parameter.data for parameter in parameters]
         self.places = list(zip(parameters, data, grads, strict=True))
         self.updates = list(zip(data, self.split(self.step), strict=True))

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy import ndarray
 
+from tinynn.core.anomaly import Watch, watching
 from tinynn.core.arrays import as_array, floating
 from tinynn.core.passes import Call, Pass, current_pass, enter_pass, grad_enabled, leave_pass, nothing_to_undo
 from tinynn.errors import ArgumentTypeError, DTypeError, PassError, ShapeError, expects
@@ -31,15 +32,16 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a layer's ``forward`` so that each call of it becomes a `Call` in a pass.
 
     The wrapper itself is the way of nearly every call: one array, inside the forward of another layer. `_forward` is
-    the way of all others.
+    the way of all others, and of layers written by users, whose gradients are checked when they return.
     """
+    foreign = not function.__module__.startswith("tinynn.")
 
     @functools.wraps(function)
     def forward(self: Any, x: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
         current = current_pass()
         if current is None:
             return _outermost_forward(function, self, () if x is _NOTHING else (x, *more), options)
-        if current.unusual or more or options or x is _NOTHING:
+        if foreign or current.unusual or more or options or x is _NOTHING:
             return _forward(function, self, () if x is _NOTHING else (x, *more), options)
         outer = current.active
         if outer.layer is self:  # super().forward(x): the same call
@@ -61,13 +63,10 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
                 call.returned(y)
             call.before = outer.last
             outer.last = call
-            if self._pass is current:
-                current.repeated |= {id(self)}
-            else:
-                self._pass = current
+            self._pass = current
         return y
 
-    forward.in_pass = True  # type: ignore[attr-defined]
+    forward.wrapper = forward  # type: ignore[attr-defined]
     return forward
 
 
@@ -97,15 +96,16 @@ def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], 
     finally:
         current.active = outer
     if current.recording:
+        if layer.foreign:
+            call.took(inputs)
         if outer.layer is None:
-            y = _apart(call, y)
+            y = _apart(call, inputs, y)
         call.returned(y)
+        if current.watch is not None:
+            current.watch.called(current, call, inputs, y)
         call.before = outer.last
         outer.last = call
-        if layer._pass is current:
-            current.repeated |= {id(layer)}
-        else:
-            layer._pass = current
+        layer._pass = current
     return y
 
 
@@ -127,6 +127,10 @@ def _outermost_forward(
         _empty_last(last, layer)
     current = Pass(layer, recording, integers)
     current.active = current
+    watch = watching()
+    if watch is not None:
+        current.watch = watch
+        current.unusual = True
     token = enter_pass(current)
     try:
         y = function(layer, *inputs, **options)
@@ -137,11 +141,13 @@ def _outermost_forward(
         current.active = None
         leave_pass(token)
     if recording:
-        if type(y) is not ndarray or y.base is not None:
-            y = _apart(current, y)
-        elif getrefcount(y) > _ALONE:  # somebody holds it: its user, as an input, or perhaps a layer, for its backward
-            y = _apart(current, y) if any(y is x for x in inputs) else y.copy()
+        if type(y) is not ndarray or y.base is not None or getrefcount(y) > _ALONE:
+            y = _apart(current, inputs, y)
         current.returned(y)
+        if layer.foreign:
+            current.took(inputs)
+        if watch is not None:
+            watch.called(current, current, inputs, y)
         current.waiting = True
         layer._pass = current
     return y
@@ -152,13 +158,14 @@ def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
 
     As with forward, the wrapper is the way of nearly every call, `_backward` that of all others.
     """
+    foreign = not function.__module__.startswith("tinynn.")
 
     @functools.wraps(function)
     def backward(self: Any, grad: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
         current = current_pass()
         if current is None:
             return _outermost_backward(function, self, () if grad is _NOTHING else (grad, *more), options)
-        if current.unusual or more or options or grad is _NOTHING:
+        if foreign or current.unusual or more or options or grad is _NOTHING:
             return _backward(function, self, () if grad is _NOTHING else (grad, *more), options)
         outer = current.active
         if outer.layer is self:  # super().backward(grad): the same call
@@ -167,7 +174,7 @@ def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
         if call is not None and call.layer is self:
             outer.last = call.before
         else:
-            call = outer.take(self, current.repeated)
+            call = outer.take(self)
         current.active = call
         try:
             if type(grad) is not ndarray or grad.dtype is not call.dtype or grad.shape != call.shape:
@@ -179,7 +186,7 @@ def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             current.active = outer
 
-    backward.in_pass = True  # type: ignore[attr-defined]
+    backward.wrapper = backward  # type: ignore[attr-defined]
     return backward
 
 
@@ -192,9 +199,16 @@ def _backward(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], 
         return function(layer, *grads, **options)
     if options:
         grads, options = _in_order(function, layer, grads, options)
-    current.active = call = outer.take(layer, current.repeated)
+    current.active = call = outer.take(layer)
     try:
-        return function(layer, *call.accept(grads), **options)
+        grads = call.accept(grads)
+        if current.watch is not None:
+            result = _watched(current.watch, function, layer, grads, options)
+        else:
+            result = function(layer, *grads, **options)
+        if layer.foreign and function.__name__ == "backward":
+            call.gave(result)
+        return result
     except BaseException as error:
         _locate(error, layer, outer)
         raise
@@ -210,7 +224,7 @@ def _outermost_backward(
         raise PassError(nothing_to_undo(layer))
     if options:
         grads, options = _in_order(function, layer, grads, options)
-    if (not grads or grads[0] is None) and layer.needs_grad:
+    if (not grads or (grads[0] is None and all(grad is None for grad in grads))) and layer.needs_grad:
         raise ArgumentTypeError(expects(layer, "backward(grad) with the gradient at its output", "no grad"))
     if current.layer is layer and current.waiting:
         call = current
@@ -220,11 +234,17 @@ def _outermost_backward(
         if holder is None:
             raise PassError(nothing_to_undo(layer))
         grads = holder.latest(layer).accept(grads)
-        call = holder.take(layer, current.repeated)
+        call = holder.take(layer)
     token = enter_pass(current)
     outer, current.active = current.active, call
     try:
-        return (_quietly if layer.may_overflow else _plainly)(function, layer, grads, options)
+        if current.watch is not None:
+            result = _watched(current.watch, function, layer, grads, options)
+        else:
+            result = (_quietly if layer.may_overflow else _plainly)(function, layer, grads, options)
+        if layer.foreign and function.__name__ == "backward":
+            call.gave(result)
+        return result
     except BaseException:
         current.empty()
         raise
@@ -242,6 +262,19 @@ def _plainly(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], o
 _quietly = np.errstate(over="ignore")(_plainly)  # σ' of 1e20 is 0 in float32, and 1 + x² overflows on the way
 
 
+def _watched(
+    watch: Watch, function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
+    """Undo the active call under the eyes of `detect_anomaly`."""
+    current = current_pass()
+    call = current.active
+    outermost = call is current or current.layer is None
+    watch.undoing(current, call, outermost)
+    result = _quietly(function, layer, grads, options)
+    watch.undone(current, call, grads, result)
+    return result
+
+
 def _in_order(
     function: Callable[..., Any], layer: Any, arrays: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -255,7 +288,7 @@ def _as_arrays(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...]
     arrays: list[Any] = []
     for position, x in enumerate(inputs):
         try:
-            arrays.append(x if x is None else as_array(layer, "x", x))
+            arrays.append(x if x is None and position else as_array(layer, "x", x))
         except (DTypeError, ShapeError) as error:
             names = [*inspect.signature(function).parameters][1:]
             name = names[min(position, len(names) - 1)]
@@ -264,8 +297,8 @@ def _as_arrays(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...]
 
 
 def _as_floats(layer: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the inputs with integers as floating-point numbers, unless the layer takes integers or hands them on."""
-    if layer.takes_integers or any(True for _ in layer.named_children()):
+    """Return the inputs with integers as floating-point numbers, unless the layer, or one inside, takes integers."""
+    if layer.takes_integers or any(inside.takes_integers for _, inside in layer.named_layers()):
         return inputs
     return tuple(floating(x) if isinstance(x, ndarray) and x.dtype.kind in "iub" else x for x in inputs)
 
@@ -278,14 +311,21 @@ def _alone() -> int:
 _ALONE = _alone()  # how many references there are to an array that nobody but its caller holds
 
 
-def _apart(call: Call, y: Any) -> Any:
-    """Return what a user gets for ``y``: a copy of each array that was saved in ``call`` or inside it."""
+def _apart(call: Call, inputs: tuple[Any, ...], y: Any) -> Any:
+    """Return what a user gets for ``y``: a copy, if somebody else may hold its memory.
+
+    That is a layer which has saved it in whatever form, or a parameter. An input that was handed through is the user's
+    own already, and copied only if it was saved.
+    """
     if isinstance(y, tuple):
-        parts = [_apart(call, part) for part in y]
+        parts = [_apart(call, inputs, part) for part in y]
         return y if all(map(operator.is_, parts, y)) else tuple(parts)
-    if isinstance(y, ndarray) and any(np.may_share_memory(y, array) for array in call.arrays()):
-        return y.copy()
-    return y
+    if not isinstance(y, ndarray):
+        return y
+    owner = y if y.base is None else y.base
+    if any(owner is x or owner is getattr(x, "base", None) for x in inputs):
+        return y.copy() if any(np.may_share_memory(y, array) for array in call.arrays()) else y
+    return y.copy()
 
 
 def _empty_last(last: Pass, layer: Any) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from tinynn.core.parameter import Buffer, Parameter, StateArray
 from tinynn.errors import DiscoveryError
 
-__all__ = ["attributes", "each_once", "own", "trainable", "walk"]
+__all__ = ["attributes", "each_once", "own", "trainable", "walk", "walk_once"]
 
 T = TypeVar("T")
 
@@ -57,6 +57,8 @@ def _inside(layer: Any, name: str, value: Any, kind: Any, path: tuple[int, ...])
     elif isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
             yield from _inside(layer, f"{name}.{index}", item, kind, (*path, id(value)))
+    elif path and isinstance(value, type) and isinstance(kind, type) and issubclass(value, kind):
+        raise _hidden(layer, f"{name!r} the class {value.__name__}", f"write {value.__name__}()")
     elif isinstance(value, (set, frozenset, deque)) and _holds(value, kind):
         what = "deque" if isinstance(value, deque) else "set"
         raise _hidden(layer, f"the {what} {name!r}", "use a list")
@@ -92,6 +94,19 @@ def walk(layer: Any, path: str = "", above: tuple[int, ...] = ()) -> Iterator[tu
     for name, child in layer.named_children():
         if id(child) not in above and child is not layer:
             yield from walk(child, f"{path}.{name}" if path else name, (*above, id(layer)))
+
+
+def walk_once(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield ``layer`` and every layer below it with the first path that it is reached by, each once."""
+    seen: set[int] = set()
+    waiting = [("", layer)]
+    while waiting:
+        path, found = waiting.pop()
+        if id(found) not in seen:
+            seen.add(id(found))
+            yield path, found
+            below = [(f"{path}.{name}" if path else name, child) for name, child in found.named_children()]
+            waiting += reversed(below)
 
 
 def each_once(pairs: Iterator[tuple[str, T]]) -> Iterator[tuple[str, T]]:

@@ -58,26 +58,35 @@ class Layer:
     may_overflow: ClassVar[bool] = True
     """Whether ``backward`` may overflow on the way to a finite result. An overflow is silent then."""
 
+    is_loss: ClassVar[bool] = False
+    """Whether the layer compares a prediction with a target; ``backward`` returns no gradient at the target then."""
+
+    foreign: bool = False
+    """Whether the class is not tinynn's own. Gradients that its ``backward`` returns are checked."""
+
     training: bool = True
     """Whether the layer is in training mode, as opposed to evaluation mode."""
 
     _pass: Pass | None = None  # the pass that the layer last took part in
 
-    def __new__(cls, *_args: Any, **options: Any) -> Self:
+    def __new__(cls, *arguments: Any, **options: Any) -> Self:
         refuse_foreign(cls, options)
+        if (arguments or options) and cls.__init__ is object.__init__:
+            given = ", ".join([*map(repr, arguments), *options])
+            raise ArgumentTypeError(expects(cls.__name__, "no arguments", given))
         return super().__new__(cls)
 
     @override
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "backward" in cls.__dict__ and "backward_parameters" not in cls.__dict__:
+        cls.foreign = not cls.__module__.startswith("tinynn.")
+        owners = {name: next(i for i, base in enumerate(cls.__mro__) if name in vars(base)) for name, _ in WRAPPED}
+        if owners["backward"] < owners["backward_parameters"]:  # the inherited one would go past the new backward
             cls.backward_parameters = Layer.backward_parameters  # type: ignore[method-assign]
         for name, wrap in WRAPPED:
             method = getattr(cls, name)
-            if method is not getattr(Layer, name) and not hasattr(method, "in_pass"):
+            if method is not getattr(Layer, name) and getattr(method, "wrapper", None) is not method:
                 setattr(cls, name, wrap(method))
-        if "forward" in cls.__dict__ and "__call__" not in cls.__dict__:
-            cls.__call__ = cls.forward  # type: ignore[method-assign]
 
     # Computing
 
@@ -120,7 +129,7 @@ class Layer:
 
     def named_layers(self) -> Iterator[tuple[str, Layer]]:
         """Yield this layer (path ``""``) and every layer below it, each once."""
-        return discovery.each_once(discovery.walk(self))
+        return discovery.walk_once(self)
 
     def named_parameters(self, *, remove_duplicate: bool = True) -> Iterator[tuple[str, Parameter]]:
         """Yield the parameters with their paths, each once, or under every name with ``remove_duplicate=False``."""
@@ -240,12 +249,16 @@ class Layer:
     def __repr__(self) -> str:
         return self._repr(())
 
+    def _repr_inside(self, above: tuple[int, ...]) -> str:
+        return self._repr(above) if type(self).__repr__ is Layer.__repr__ else repr(self)
+
     def _repr(self, above: tuple[int, ...]) -> str:
         name = type(self).__name__
         if id(self) in above:
             return f"{name}(...)"
         lines = [
-            f"({key}): {child._repr((*above, id(self)))}".replace("\n", "\n  ") for key, child in self.named_children()
+            f"({key}): {child._repr_inside((*above, id(self)))}".replace("\n", "\n  ")
+            for key, child in self.named_children()
         ]
         extra = self.extra_repr()
         if not lines:
@@ -253,7 +266,8 @@ class Layer:
         return "\n  ".join([f"{name}({extra}", *lines]) + "\n)"
 
     @override
-    def __getstate__(self) -> dict[str, Any]:
-        attributes = dict(self.__dict__)
-        attributes.pop("_pass", None)  # a copy has nothing to undo
-        return attributes
+    def __getstate__(self) -> Any:
+        state: Any = super().__getstate__()
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        attributes = {name: value for name, value in (attributes or {}).items() if name != "_pass"}
+        return attributes if slots is None else (attributes, slots)  # a copy has nothing to undo

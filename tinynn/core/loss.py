@@ -27,6 +27,7 @@ class Loss(Layer):
     """
 
     takes_integers: ClassVar[bool] = True  # class indices
+    is_loss: ClassVar[bool] = True
     reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
 
     def __init__(self, *, reduction: str = "mean") -> None:

@@ -49,7 +49,8 @@ class Optimizer:
         self._resting: dict[Parameter, dict[str, Any]] = {}  # the state of parameters that are in no block
         groups = self._listed(params)
         if not groups:
-            raise ArgumentError(expects(type(self).__name__, "at least one parameter", "none"))
+            remedy = "is an array in a layer meant to be a Parameter?"
+            raise ArgumentError(expects(type(self).__name__, "at least one parameter", "none", remedy))
         if not any(isinstance(group, Mapping) for group in groups):
             groups = [{"params": groups}]
         self.param_groups = self._checked_groups(groups)
@@ -149,7 +150,8 @@ class Optimizer:
         parameters = self._listed(group["params"])
         for parameter in parameters:
             if not isinstance(parameter, Parameter):
-                raise ArgumentTypeError(expects(name, "Parameter objects", f"a {type(parameter).__name__}"))
+                remedy = "pass model.parameters(), or [*a.parameters(), *b.parameters()]"
+                raise ArgumentTypeError(expects(name, "Parameter objects", f"a {type(parameter).__name__}", remedy))
         parameters = list(dict.fromkeys(parameters))  # each once
         for parameter in parameters:
             if any(parameter in other["params"] for other in others):

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from typing_extensions import override
 
 from tinynn.core.arguments import boolean
 from tinynn.core.arrays import as_array, as_dtype, cast, get_default_dtype
-from tinynn.errors import DTypeError, ShapeError, expects
+from tinynn.errors import ArgumentTypeError, DTypeError, ShapeError, expects
 from tinynn.typing import Array, ArrayLike, DTypeLike, Shape
 
 __all__ = ["Buffer", "Parameter", "StateArray"]
+
+
+def _no_arithmetic(self: StateArray, other: object) -> NoReturn:
+    """Refuse arithmetic with the parameter itself, which would lose it: ``self.weight *= 2`` would leave an array."""
+    raise ArgumentTypeError(expects(self, "arithmetic with its array", "arithmetic with itself", "write .data"))
 
 
 class StateArray:
     """An array with a fixed place: assigning to ``data`` copies into it, so whoever holds it stays up to date."""
 
     __slots__ = ("__weakref__", "_data", "shape")
+
+    __add__ = __radd__ = __iadd__ = __sub__ = __rsub__ = __isub__ = _no_arithmetic
+    __mul__ = __rmul__ = __imul__ = __truediv__ = __rtruediv__ = __itruediv__ = _no_arithmetic
+    __matmul__ = __rmatmul__ = __imatmul__ = __pow__ = __rpow__ = __ipow__ = _no_arithmetic
 
     __array_ufunc__ = None  # or NumPy would turn `self.weight -= x` into an array, and the parameter would be lost
 

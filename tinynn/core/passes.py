@@ -48,9 +48,25 @@ class Call:
         shape: that of its output; None where it returned a tuple.
         dtype: that of its output.
         output: (shape, dtype) for each of several outputs.
+        inputs: the shapes of its floating inputs, None for others; only for layers that are not tinynn's own.
+        prints: fingerprints of what its backward relies on, taken by `detect_anomaly` alone.
+        prediction: the fingerprint of the prediction, likewise, where the layer is a loss.
+        result: the fingerprint of the output, likewise.
     """
 
-    __slots__ = ("before", "dtype", "last", "layer", "output", "saved", "shape")
+    __slots__ = (
+        "before",
+        "dtype",
+        "inputs",
+        "last",
+        "layer",
+        "output",
+        "prediction",
+        "prints",
+        "result",
+        "saved",
+        "shape",
+    )
 
     layer: Any
     saved: tuple[Any, Any] | None
@@ -59,6 +75,10 @@ class Call:
     shape: tuple[int, ...] | None
     dtype: np.dtype[Any] | None
     output: tuple[tuple[tuple[int, ...] | None, np.dtype[Any] | None], ...]
+    inputs: tuple[tuple[int, ...] | None, ...]
+    prints: list[tuple[str, Array, int]]
+    prediction: int | None
+    result: int | None
 
     def inside(self) -> Iterator[Call]:
         """Yield the calls inside that are not undone yet, the latest first."""
@@ -67,14 +87,39 @@ class Call:
             yield call
             call = call.before
 
-    def arrays(self) -> Iterator[Array]:
-        """Yield the arrays that were saved in this call and inside it."""
+    def own_arrays(self) -> Iterator[Array]:
+        """Yield the arrays that were saved in this call itself."""
         saved = self.saved
         while saved is not None:
             item, saved = saved
             yield from _arrays_in(item)
+
+    def arrays(self) -> Iterator[Array]:
+        """Yield the arrays that were saved in this call and inside it."""
+        yield from self.own_arrays()
         for call in self.inside():
             yield from call.arrays()
+
+    def took(self, inputs: tuple[Any, ...]) -> None:
+        """Remember the shapes of the inputs, to hold the gradients against that backward returns."""
+        self.inputs = tuple(x.shape if isinstance(x, ndarray) and x.dtype.kind == "f" else None for x in inputs)
+
+    def gave(self, result: Any) -> None:
+        """Refuse what a backward has returned if it cannot be the gradients at the inputs."""
+        results = result if isinstance(result, tuple) else (result,)
+        shapes = getattr(self, "inputs", None)
+        if shapes is None:  # an inherited forward
+            return
+        count = len(shapes)
+        if len(results) > count or (len(results) < count and not self.layer.is_loss):
+            what = f"backward to return {count} gradients, one for each input"
+            raise ShapeError(expects(self.layer, what, len(results)))
+        for shape, grad in zip(shapes, results, strict=False):
+            if shape is None or (grad is None and count > 1):
+                continue
+            if np.shape(grad) != shape or grad is None:
+                what = f"backward to return a gradient of shape {shape}, that of its input"
+                raise ShapeError(expects(self.layer, what, "None" if grad is None else np.shape(grad)))
 
     def returned(self, y: Any) -> None:
         """Remember the form of ``y``, what the call has returned."""
@@ -89,12 +134,12 @@ class Call:
             self.output = tuple((array.shape, array.dtype) for array in arrays)
             self.shape, self.dtype = (None, None) if isinstance(y, tuple) else self.output[0]
 
-    def take(self, layer: Any, repeated: frozenset[int]) -> Call:
+    def take(self, layer: Any) -> Call:
         """Remove and return the latest call of ``layer`` inside this one.
 
-        Args:
-            layer: the layer that is to be undone.
-            repeated: the ids of the layers that were called more than once; those are undone in order only.
+        Raises:
+            PassError: if there is none, or if there are several and something that was called later is not undone yet:
+                which one is meant cannot be told then.
         """
         call = self.last
         if call is not None and call.layer is layer:
@@ -106,7 +151,7 @@ class Call:
                 break
         else:
             raise PassError(nothing_to_undo(layer))
-        if id(layer) in repeated:
+        if sum(other.layer is layer for other in self.inside()) > 1:
             what = f"the {type(later.layer).__name__} called after it to be undone first (it was called more than once)"
             remedy = "call backward in the reverse order of forward"
             raise PassError(expects(layer, what, "its own backward", remedy))
@@ -159,9 +204,6 @@ def _accept(layer: Any, grad: Any, shape: Any, dtype: Any) -> Array:
     return cast(array, dtype) if dtype.kind == "f" else floating(array)
 
 
-_NONE: frozenset[int] = frozenset()
-
-
 class Pass(Call):
     """The outermost call, by the user, with everything that it left for its backward.
 
@@ -172,16 +214,15 @@ class Pass(Call):
         integers: whether integers came in, which some layer may have to convert.
         joined: whether it stands for a script, in which several outermost calls may be made.
         recording: whether calls are kept; false under `no_grad`.
-        repeated: the ids of the layers that were called more than once.
         thread: the thread that it belongs to.
         unusual: whether nested calls have to look at more than the call around them: there is a script, or integers.
         waiting: whether it can be undone.
+        watch: what looks at every call under `detect_anomaly`.
     """
 
-    __slots__ = ("active", "integers", "joined", "recording", "repeated", "thread", "unusual", "waiting")
+    __slots__ = ("active", "integers", "joined", "recording", "thread", "unusual", "waiting", "watch")
 
     active: Any
-    repeated: frozenset[int]
 
     def __init__(self, layer: Any, recording: bool, integers: bool = False) -> None:
         self.layer = layer
@@ -189,10 +230,10 @@ class Pass(Call):
         self.integers = integers
         self.joined = layer is None
         self.recording = recording
-        self.repeated = _NONE
         self.thread = get_ident()
         self.unusual = integers or self.joined
         self.waiting = False
+        self.watch: Any = None
 
     def empty(self) -> None:
         """Let go of everything that was saved, and of the layer, which holds the pass."""
@@ -259,7 +300,7 @@ class no_grad(contextlib.ContextDecorator):
 
     @override
     def __call__(self, function: Any) -> Any:
-        if any(kind(function) for kind in _RUN_LATER):
+        if not callable(function) or isinstance(function, type) or any(kind(function) for kind in _RUN_LATER):
             what = "a function to decorate that runs when it is called"
             raise ArgumentTypeError(expects("no_grad", what, repr(function), "write `with nn.no_grad():` inside it"))
         return super().__call__(function)

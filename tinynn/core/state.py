@@ -9,7 +9,7 @@ import numpy as np
 
 from tinynn.core import discovery
 from tinynn.core.parameter import StateArray
-from tinynn.errors import DTypeError, StateError, expects
+from tinynn.errors import DiscoveryError, DTypeError, StateError, expects
 from tinynn.typing import Array
 
 __all__ = ["entries", "load", "save"]
@@ -20,9 +20,13 @@ def entries(layer: Any) -> Iterator[tuple[str, StateArray]]:
 
     For each layer its own parameters first, then its buffers, then the layers inside: the order of PyTorch.
     """
+    seen: dict[str, StateArray] = {}
     for path, found in discovery.walk(layer):
         for name, value in discovery.own(found):
-            yield (f"{path}.{name}" if path else name), value
+            full = f"{path}.{name}" if path else name
+            if seen.setdefault(full, value) is not value:
+                raise DiscoveryError(f"{type(layer).__name__} expects one array for each name, got two for {full!r}")
+            yield full, value
 
 
 def save(layer: Any) -> dict[str, Array]:
@@ -44,8 +48,9 @@ def load(layer: Any, state_dict: Mapping[str, Any], strict: bool) -> None:
         if name not in state_dict:
             continue
         try:
-            array = target.fit("data", state_dict[name])
-            kind = np.asarray(state_dict[name]).dtype
+            value = state_dict[name]
+            array = target.fit("data", value)
+            kind = value.dtype if isinstance(value, StateArray) else np.asarray(value).dtype
             if kind.kind != target.dtype.kind:
                 raise DTypeError(expects(target, f"data of dtype {target.dtype}", kind))
         except (ValueError, TypeError) as error:

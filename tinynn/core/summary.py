@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import copy
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +91,7 @@ def _calls(layer: Any, inputs: tuple[Any, ...]) -> list[tuple[str, Any, str]]:
 
 
 def _is_shape(x: Any) -> bool:
-    return isinstance(x, tuple) and all(isinstance(length, int) for length in x)
+    return isinstance(x, tuple) and all(isinstance(length, numbers.Integral) for length in x)
 
 
 def _own_parameters(layer: Any) -> list[tuple[str, Parameter]]:

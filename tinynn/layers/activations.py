@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from typing_extensions import override
 
 from tinynn.layers.elementwise import Elementwise
 from tinynn.numerics import Constant, sigmoid, sigmoid_derivative
@@ -93,6 +94,11 @@ class ReLU(Elementwise):
 
     function = staticmethod(relu)
     derivative = staticmethod(relu_derivative)
+
+    @override
+    def backward(self, grad: Array) -> Array:
+        x = self.saved.pop()
+        return np.where(x <= 0, 0, grad)  # where 0 · ∞ is 0
 
 
 class Sigmoid(Elementwise):

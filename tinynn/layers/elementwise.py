@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from typing_extensions import override
 
 from tinynn.core.arrays import cast, floating
 from tinynn.core.layer import Layer
-from tinynn.errors import ArgumentTypeError, expects
+from tinynn.errors import ArgumentTypeError, ShapeError, expects
 from tinynn.typing import Array
 
 __all__ = ["Elementwise"]
@@ -54,18 +55,33 @@ class Elementwise(Layer):
             raise ArgumentTypeError(expects(name, what, f"{function!r} and {derivative!r}"))
         self.function = function
         self.derivative = derivative
+        self.foreign = True
 
     @override
     def forward(self, x: Array) -> Array:
-        self.saved.push(x)
         y = self.function(x)
-        return y if y.dtype is x.dtype else cast(y, floating(x).dtype)
+        if self.foreign or y.dtype is not x.dtype:
+            if x.dtype.kind in "iub":
+                x = floating(x)
+                y = self.function(x)
+            y = self._kept("function", y, x)
+        self.saved.push(x)
+        return y
 
     @override
     def backward(self, grad: Array) -> Array:
         x = self.saved.pop()
         slope = self.derivative(x)
-        return (slope if slope.dtype is grad.dtype else cast(slope, grad.dtype)) * grad
+        if self.foreign or slope.dtype is not grad.dtype:
+            slope = self._kept("derivative", slope, grad)
+        return slope * grad
+
+    def _kept(self, name: str, y: Any, x: Array) -> Array:
+        """Return what a function made of ``x`` in the dtype of x; one number stands for all elements."""
+        y = np.asarray(y)
+        if y.shape not in (x.shape, ()):
+            raise ShapeError(expects(self, f"{name} to keep the shape {x.shape}", y.shape))
+        return cast(y, x.dtype) if y.shape == x.shape else np.full_like(x, y)
 
     @override
     def extra_repr(self) -> str:

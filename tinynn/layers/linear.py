@@ -78,6 +78,9 @@ class Linear(Layer):
     def draw_parameters(self, rng: np.random.Generator) -> None:
         default = partial(init.fan_in_uniform_, fan_in=self.in_features)
         bias = (self.weight_init or default)(self.weight, rng=rng)
+        if bias is not None and np.shape(bias) != (self.out_features,):
+            what = f"weight_init to fill its parameter and return None, or a bias of shape ({self.out_features},)"
+            raise ShapeError(expects("Linear", what, f"an array of shape {np.shape(bias)}"))
         if self.bias is not None and self.bias_init is None and bias is not None:
             self.bias.data = bias
         elif self.bias is not None:

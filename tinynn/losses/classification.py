@@ -70,7 +70,8 @@ class CrossEntropyLoss(Loss):
             what = f"target as labels of shape {labels_shape} or as probabilities of shape {logits.shape}"
             raise ShapeError(expects(self, what, f"{target.dtype} of shape {target.shape}"))
         if target.dtype.kind not in "iu":
-            raise DTypeError(expects(self, "labels as integers", f"labels of dtype {target.dtype}"))
+            remedy = "write labels.astype(int)"
+            raise DTypeError(expects(self, "labels as integers", f"labels of dtype {target.dtype}", remedy))
         classes = logits.shape[axis]
         wrong = np.argwhere((target < 0) | (target >= classes))
         if len(wrong):

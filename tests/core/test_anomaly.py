@@ -1,0 +1,131 @@
+"""detect_anomaly finds the first number that is not finite, and what changed between forward and backward."""
+
+import numpy as np
+import pytest
+
+import tinynn as nn
+from tests.core.handmade import Square
+from tinynn.errors import AnomalyError, ShapeError
+
+X = np.array([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]])
+TARGET = np.zeros((2, 2))
+
+
+def model():
+    rng = np.random.default_rng(0)
+    return nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Tanh(), nn.Linear(4, 2, rng=rng))
+
+
+def test_a_sound_training_step_is_left_alone():
+    net, loss_fn = model(), nn.MSELoss()
+    twin = model()
+    for watched in (net, twin):
+        optimizer = nn.SGD(watched.parameters(), lr=0.1)
+        for _ in range(3):
+            if watched is net:
+                with nn.detect_anomaly():
+                    loss_fn(net(X), TARGET)
+                    net.backward(loss_fn.backward())
+            else:
+                loss_fn(twin(X), TARGET)
+                twin.backward(loss_fn.backward())
+            optimizer.step()
+            optimizer.zero_grad()
+    for name, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, twin.state_dict()[name])
+
+
+def test_the_first_nan_in_a_forward_is_reported_with_layer_path_and_numbers():
+    net = model()
+    net[2].weight.data[0, 0] = np.nan
+    with nn.detect_anomaly(), pytest.raises(AnomalyError) as caught:
+        net(X)
+    message = str(caught.value)
+    assert message.startswith(
+        "Linear(4, 2) expects its output in forward to be finite numbers, got 2 NaN and 0 infinite"
+    )
+    assert "among 4 (layer 2 of Sequential); the others are " in message
+
+
+def test_an_infinite_input_is_reported_as_the_input():
+    with (
+        nn.detect_anomaly(),
+        pytest.raises(AnomalyError, match="its input in forward .* got 0 NaN and 1 infinite among 3"),
+    ):
+        Square()([1.0, np.inf, 2.0])
+
+
+def test_the_first_infinity_in_a_backward_is_reported():
+    class Blunder(nn.Layer):
+        def forward(self, x):
+            self.saved.push(x)
+            return x + 0
+
+        def backward(self, grad):
+            return grad / (self.saved.pop() * 0)
+
+    net = nn.Sequential(nn.Linear(3, 3), Blunder())
+    with nn.detect_anomaly(), np.errstate(all="ignore"):
+        net(X)
+        with pytest.raises(AnomalyError, match="its gradient at the input in backward .*layer 1 of Sequential"):
+            net.backward(np.ones_like(X))
+
+
+def test_an_input_that_was_changed_between_forward_and_backward_is_reported():
+    net, x = model(), X.copy()
+    with nn.detect_anomaly():
+        y = net(x)
+        x += 1
+        with pytest.raises(AnomalyError, match="an array that it has saved to be as it was in forward"):
+            net.backward(np.ones_like(y))
+
+
+def test_weights_that_were_stepped_before_backward_are_reported():
+    net = model()
+    with nn.detect_anomaly():
+        y = net(X)
+        net[0].weight.data += 1
+        with pytest.raises(AnomalyError, match=r"the parameter weight to be as it was .*layer 0 of Sequential"):
+            net.backward(np.ones_like(y))
+
+
+def test_a_forward_between_the_loss_and_backward_is_reported():
+    net, loss_fn = model(), nn.MSELoss()
+    with nn.detect_anomaly():
+        loss_fn(net(X), TARGET)
+        net(2 * X)
+        with pytest.raises(AnomalyError, match="to undo the call whose output the loss saw"):
+            net.backward(loss_fn.backward())
+
+
+def test_outside_of_the_context_nothing_is_looked_at():
+    net = model()
+    net[2].weight.data[0, 0] = np.nan
+    with nn.detect_anomaly():
+        pass
+    assert np.isnan(net(X)).any()
+
+
+WRONG = {
+    "nothing": (lambda x: x * 2, lambda grad: None, "shape (2, 3), that of its input, got None"),
+    "the gradient of a sum": (lambda x: x.sum(axis=1), lambda grad: grad, "shape (2, 3), that of its input, got (2,)"),
+    "two gradients": (lambda x: x * 2, lambda grad: (grad, grad), "1 gradients, one for each input, got 2"),
+}
+
+
+@pytest.mark.parametrize(("function", "gradient", "message"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_hand_written_backward_that_returns_what_cannot_be_the_gradient_is_named(function, gradient, message, nested):
+    class Wrong(nn.Layer):
+        def forward(self, x):
+            return function(x)
+
+        def backward(self, grad):
+            return gradient(grad)
+
+    layer = nn.Sequential(nn.Linear(3, 3), Wrong()) if nested else Wrong()
+    y = layer(X)
+    with pytest.raises(ShapeError) as caught:
+        layer.backward(np.ones_like(y))
+    assert str(caught.value).startswith("Wrong() expects backward to return ")
+    assert message in str(caught.value)

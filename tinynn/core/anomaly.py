@@ -1,0 +1,123 @@
+"""Anomaly detection: a watch that looks at every call, for those who hunt a NaN or a silently wrong gradient."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from tinynn.core import discovery
+from tinynn.core.parameter import Parameter
+from tinynn.core.passes import Call, Pass
+from tinynn.errors import AnomalyError, expects
+from tinynn.typing import Array
+
+__all__ = ["Watch", "detect_anomaly", "watching"]
+
+
+class Watch:
+    """What `detect_anomaly` sees: numbers that are not finite, and arrays that changed between forward and backward.
+
+    Attributes:
+        judged: the fingerprint of the prediction that a loss has just gone back from; None once a model has followed.
+    """
+
+    def __init__(self) -> None:
+        self.judged: int | None = None
+
+    def called(self, current: Pass, call: Call, inputs: tuple[Any, ...], y: Any) -> None:
+        """Look at a call that has returned ``y``, and take the fingerprints of all that its backward will rely on."""
+        self.finite(current, call.layer, "input", "forward", inputs)
+        self.finite(current, call.layer, "output", "forward", (y,))
+        own = [(f"the parameter {name}", value.data) for name, value in discovery.own(call.layer)]
+        saved = [("an array that it has saved", array) for array in call.own_arrays()]
+        call.prints = [(what, array, fingerprint(array)) for what, array in own + saved]
+        call.prediction = fingerprint(inputs[0]) if call.layer.is_loss else None
+        call.result = fingerprint(y) if isinstance(y, np.ndarray) else None
+
+    def undoing(self, current: Pass, call: Call, outermost: bool) -> None:
+        """Look at a call that is about to be undone: is all as it was, and is it the call that the loss has judged?"""
+        for what, array, before in call.prints:
+            if fingerprint(array) != before:
+                expected = f"{what} to be as it was in forward"
+                actual = f"other values{_where(current, call.layer)}"
+                remedy = "copy an input before editing it, and step after backward, not before"
+                raise AnomalyError(expects(call.layer, expected, actual, remedy))
+        if not outermost:
+            return
+        judged, self.judged = self.judged, call.prediction
+        if judged is not None and call.prediction is None and call.result not in (None, judged):
+            remedy = "put a validation in between under no_grad, and use a loss object for each prediction"
+            raise AnomalyError(expects(call.layer, "to undo the call whose output the loss saw", "another one", remedy))
+
+    def undone(self, current: Pass, call: Call, grads: tuple[Any, ...], result: Any) -> None:
+        """Look at the gradients of a call that was undone."""
+        self.finite(current, call.layer, "gradient at the output", "backward", grads)
+        self.finite(current, call.layer, "gradient at the input", "backward", (result,))
+        for name, value in discovery.own(call.layer):
+            if isinstance(value, Parameter):
+                self.finite(current, call.layer, f"gradient of {name}", "backward", (value.read_grad(),))
+
+    def finite(self, current: Pass, layer: Any, what: str, method: str, arrays: Iterable[Any]) -> None:
+        """Raise an error if there is a NaN or an infinity among the arrays."""
+        for array in _flat(arrays):
+            good = np.isfinite(array)
+            if good.all():
+                continue
+            rest = array[good]
+            nans, lost = int(np.isnan(array).sum()), array.size - rest.size
+            actual = f"{nans} NaN and {lost - nans} infinite among {array.size}{_where(current, layer)}"
+            span = f"the others are {rest.min():.3g} to {rest.max():.3g}" if rest.size else "there are no others"
+            raise AnomalyError(expects(layer, f"its {what} in {method} to be finite numbers", actual, span))
+
+
+def fingerprint(array: Any) -> int:
+    """Return a number that changes when the values change."""
+    return zlib.crc32(np.ascontiguousarray(array).tobytes())
+
+
+def _flat(items: Iterable[Any]) -> Generator[Array]:
+    for item in items:
+        if isinstance(item, tuple):
+            yield from _flat(item)
+        elif item is not None and np.asarray(item).dtype.kind in "fc":
+            yield np.asarray(item)
+
+
+def _where(current: Pass, layer: Any) -> str:
+    """Return where a layer sits in the model whose pass this is."""
+    if current.layer is None or current.layer is layer:
+        return ""
+    paths = [path for path, found in current.layer.named_layers() if found is layer]
+    return f" (layer {paths[0]} of {type(current.layer).__name__})" if paths else ""
+
+
+_watching: ContextVar[Watch | None] = ContextVar("watching", default=None)
+watching = _watching.get
+
+
+@contextmanager
+def detect_anomaly() -> Generator[None]:
+    """A context that finds the first NaN or infinity, and arrays changed between forward and backward. Slow.
+
+    Every call is looked at, also those inside containers: the first input, output or gradient that is not finite is an
+    `AnomalyError` that names the layer, its path and the numbers. So is a saved array, an input or a parameter that was
+    changed between forward and backward, and a backward through another call than the one whose output the loss saw.
+    Outside the context it costs nothing.
+
+    Raises:
+        AnomalyError: at the first anomaly.
+
+    Example:
+        >>> with nn.detect_anomaly():
+        ...     y = nn.Linear(3, 2)(np.ones((5, 3)))
+    """
+    token = _watching.set(Watch())
+    try:
+        yield
+    finally:
+        _watching.reset(token)
