@@ -82,7 +82,7 @@ def build() -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def main(rounds: int = 60, steps: int = 200) -> None:
+def main(rounds: int = 100, steps: int = 200) -> None:
     x, target = np.ones(3), np.full(4, 2.0)
     start = build()
     arrays = [parameter.data.copy() for parameter in start.parameters()]

@@ -141,7 +141,7 @@ def _outermost_forward(
         current.active = None
         leave_pass(token)
     if recording:
-        if type(y) is not ndarray or y.base is not None or getrefcount(y) > _ALONE:
+        if isinstance(y, tuple) or (type(y) is ndarray and (y.base is not None or getrefcount(y) > _ALONE)):
             y = _apart(current, inputs, y)
         current.returned(y)
         if layer.foreign:

@@ -92,7 +92,7 @@ class Layer:
 
     def __call__(self, *inputs: Any, **options: Any) -> Any:
         """Run `forward`."""
-        return self.forward(*inputs, **options)
+        return self.forward(*inputs, **options) if options else self.forward(*inputs)
 
     def forward(self, *inputs: Any, **options: Any) -> Any:
         """Return the output for the inputs; a tuple for several outputs."""
