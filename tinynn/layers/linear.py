@@ -88,7 +88,7 @@ class Linear(Layer):
 
     @override
     def forward(self, x: Array) -> Array:
-        weight = self.weight._data
+        weight = self.weight.data
         shape = x.shape
         if shape[-1:] != (self.in_features,):
             raise ShapeError(expects(self, f"x of shape (..., {self.in_features})", shape))
@@ -97,13 +97,13 @@ class Linear(Layer):
         self.saved.push(x)
         y = x.dot(weight.T) if len(shape) <= 2 else dot(x, weight.T)
         if self.bias is not None:
-            y += self.bias._data
+            y += self.bias.data
         return y
 
     @override
     def backward(self, grad: Array) -> Array:
         self._add_gradients(grad)
-        weight = self.weight._data
+        weight = self.weight.data
         return grad.dot(weight) if grad.ndim <= 2 else dot(grad, weight)
 
     @override
