@@ -9,7 +9,7 @@ import pytest
 
 import tinynn as nn
 from tests.catalogue import COMPUTING, LAYERS, SAMPLES, Row
-from tinynn.testing.gradients import GradientError, check_gradients
+from tinynn.testing import GradientError, check_gradients
 
 
 @pytest.mark.parametrize("row", COMPUTING, ids=str)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import tinynn as nn
-from tinynn.testing.gradients import check_gradients
+from tinynn.testing import check_gradients
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PICTURES = {"custom_layer": [], "digits": ["digits.png"], "document_network": [], "regression": ["regression.png"]}

@@ -50,7 +50,7 @@ def test_the_first_nan_in_a_forward_is_reported_with_layer_path_and_numbers():
 def test_an_infinite_input_is_reported_as_the_input():
     with (
         nn.detect_anomaly(),
-        pytest.raises(AnomalyError, match="its input in forward .* got 0 NaN and 1 infinite among 3"),
+        pytest.raises(AnomalyError, match=r"its input in forward .* got 0 NaN and 1 infinite among 3"),
     ):
         Square()([1.0, np.inf, 2.0])
 
@@ -67,7 +67,7 @@ def test_the_first_infinity_in_a_backward_is_reported():
     net = nn.Sequential(nn.Linear(3, 3), Blunder())
     with nn.detect_anomaly(), np.errstate(all="ignore"):
         net(X)
-        with pytest.raises(AnomalyError, match="its gradient at the input in backward .*layer 1 of Sequential"):
+        with pytest.raises(AnomalyError, match=r"its gradient at the input in backward .*layer 1 of Sequential"):
             net.backward(np.ones_like(X))
 
 

@@ -20,7 +20,7 @@ from numpy import ndarray
 
 from tinynn.core.anomaly import Watch, watching
 from tinynn.core.arrays import as_array, floating
-from tinynn.core.passes import Call, Pass, current_pass, enter_pass, grad_enabled, leave_pass, nothing_to_undo
+from tinynn.core.passes import NONE, Call, Pass, current_pass, enter_pass, grad_enabled, leave_pass, nothing_to_undo
 from tinynn.errors import ArgumentTypeError, DTypeError, PassError, ShapeError, expects
 
 __all__ = ["wrap_backward", "wrap_forward"]
@@ -49,6 +49,7 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
         current.active = call = Call()
         call.layer = self
         call.saved = call.last = None
+        call.repeated = NONE
         try:
             y = function(self, x)
         except BaseException as error:
@@ -61,9 +62,12 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
                 call.shape, call.dtype = y.shape, y.dtype
             except AttributeError:
                 call.returned(y)
+            if self._pass is current:
+                outer.called_again(self)
+            else:
+                self._pass = current
             call.before = outer.last
             outer.last = call
-            self._pass = current
         return y
 
     forward.wrapper = forward  # type: ignore[attr-defined]
@@ -85,6 +89,7 @@ def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], 
     current.active = call = Call()
     call.layer = layer
     call.saved = call.last = None
+    call.repeated = NONE
     try:
         y = function(layer, *inputs, **options)
     except BaseException as error:
@@ -103,9 +108,12 @@ def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], 
         call.returned(y)
         if current.watch is not None:
             current.watch.called(current, call, inputs, y)
+        if layer._pass is current:
+            outer.called_again(layer)
+        else:
+            layer._pass = current
         call.before = outer.last
         outer.last = call
-        layer._pass = current
     return y
 
 
@@ -253,6 +261,8 @@ def _outermost_backward(
         leave_pass(token)
         if not current.joined:
             current.empty()
+        elif current.last is None:
+            current.repeated = NONE  # the script has gone all the way back
 
 
 def _plainly(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:

@@ -23,7 +23,10 @@ from tinynn.core.arrays import as_array, cast, floating
 from tinynn.errors import ArgumentTypeError, DTypeError, PassError, ShapeError, expects
 from tinynn.typing import Array
 
+NONE: frozenset[int] = frozenset()
+
 __all__ = [
+    "NONE",
     "Call",
     "Pass",
     "Saved",
@@ -52,6 +55,7 @@ class Call:
         prints: fingerprints of what its backward relies on, taken by `detect_anomaly` alone.
         prediction: the fingerprint of the prediction, likewise, where the layer is a loss.
         result: the fingerprint of the output, likewise.
+        repeated: the ids of the layers that were called in it more than once.
     """
 
     __slots__ = (
@@ -63,6 +67,7 @@ class Call:
         "output",
         "prediction",
         "prints",
+        "repeated",
         "result",
         "saved",
         "shape",
@@ -79,6 +84,7 @@ class Call:
     prints: list[tuple[str, Array, int]]
     prediction: int | None
     result: int | None
+    repeated: frozenset[int]
 
     def inside(self) -> Iterator[Call]:
         """Yield the calls inside that are not undone yet, the latest first."""
@@ -138,7 +144,7 @@ class Call:
         """Remove and return the latest call of ``layer`` inside this one.
 
         Raises:
-            PassError: if there is none, or if there are several and something that was called later is not undone yet:
+            PassError: if there is none, or if there were several and something that was called later is not undone yet:
                 which one is meant cannot be told then.
         """
         call = self.last
@@ -151,12 +157,17 @@ class Call:
                 break
         else:
             raise PassError(nothing_to_undo(layer))
-        if sum(other.layer is layer for other in self.inside()) > 1:
+        if id(layer) in self.repeated:
             what = f"the {type(later.layer).__name__} called after it to be undone first (it was called more than once)"
             remedy = "call backward in the reverse order of forward"
             raise PassError(expects(layer, what, "its own backward", remedy))
         later.before = call.before
         return call
+
+    def called_again(self, layer: Any) -> None:
+        """Take down a layer that has taken part in the pass before, if that was inside this very call."""
+        if id(layer) not in self.repeated and any(call.layer is layer for call in self.inside()):
+            self.repeated |= {id(layer)}
 
     def holder(self, layer: Any) -> Call | None:
         """Return the call, this one or one inside it, in which ``layer`` was called last."""
@@ -227,6 +238,7 @@ class Pass(Call):
     def __init__(self, layer: Any, recording: bool, integers: bool = False) -> None:
         self.layer = layer
         self.saved = self.last = self.active = None
+        self.repeated = NONE
         self.integers = integers
         self.joined = layer is None
         self.recording = recording

@@ -1,237 +1,210 @@
-"""Gradients, measured, to hold a hand-written ``backward`` against.
+"""The proof of a hand-written ``backward``: every element of every gradient against a measurement.
 
-A complex step measures a derivative without taking a difference, and so to the last digit: f(x + ih) = f(x) + ih f'(x)
-up to h², with h so small that h² is nothing. It asks of ``forward`` that it stays analytic, which ``np.abs`` or a cast
-to real numbers does not; central differences, good to about eight digits, measure the rest.
+What is wrong is then looked at closely; see `tinynn.testing.diagnosis`.
 """
 
 from __future__ import annotations
 
-import copy
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from typing_extensions import override
 
-from tinynn.core.arguments import choice, generator
-from tinynn.core.arrays import as_array, complex_path
+from tinynn.core.arguments import choice, generator, size
 from tinynn.core.layer import Layer
-from tinynn.core.loss import Loss
-from tinynn.core.passes import no_grad
-from tinynn.errors import TinynnError, expects
+from tinynn.errors import expects
+from tinynn.testing.calls import findings_of_several_calls
+from tinynn.testing.diagnosis import diagnose
+from tinynn.testing.measure import one_sided, quiet
+from tinynn.testing.report import Finding, GradientError, GradientReport, Measurement
+from tinynn.testing.trial import TOLERANCES, Trial
 from tinynn.typing import Array, ArrayLike, Seed
 
-__all__ = ["GradientError", "GradientReport", "Measurement", "check_gradients"]
+__all__ = ["check_gradients"]
 
-COMPLEX_STEP = 1e-30
-REAL_STEP = 1e-5
-TOLERANCES = {"complex": 1e-12, "central": 1e-7}
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """One gradient: how far what ``backward`` gives is from what was measured, at the element where it is furthest.
-
-    Attributes:
-        where: ``"input"`` (``"input 1"``, ... for later ones) or the path of a parameter.
-        method: ``"complex"`` for complex steps, ``"central"`` for central differences.
-        error: |given - measured| / max(1, largest |measured|).
-        index: the place of the element.
-        given: what ``backward`` gives there.
-        measured: what it should give.
-    """
-
-    where: str
-    method: str
-    error: float
-    index: tuple[int, ...]
-    given: float
-    measured: float
-
-    @property
-    def passed(self) -> bool:
-        """Whether the error is as small as the method can tell."""
-        return self.error <= TOLERANCES[self.method]
-
-    @override
-    def __str__(self) -> str:
-        element = f"element {self.index} is {self.given!r}, measured {self.measured!r}"
-        return f"{self.where}: {element} ({self.method}, error {self.error:.1e} against {TOLERANCES[self.method]:.0e})"
-
-
-@dataclass(frozen=True)
-class GradientReport:
-    """All gradients of a layer, measured: one `Measurement` for each input and for each parameter."""
-
-    measurements: tuple[Measurement, ...]
-
-    @property
-    def largest(self) -> Measurement:
-        """The measurement with the largest error."""
-        return max(self.measurements, key=lambda measurement: np.nan_to_num(measurement.error, nan=np.inf))
-
-    @override
-    def __str__(self) -> str:
-        return "\n".join(map(str, self.measurements))
-
-
-class GradientError(TinynnError, AssertionError):
-    """A ``backward`` that does not give the gradient of its ``forward``.
-
-    Attributes:
-        report: everything that was measured; None where what ``backward`` returned could not be compared at all.
-    """
-
-    def __init__(self, message: str, report: GradientReport | None = None) -> None:
-        super().__init__(message)
-        self.report = report
+SLOPES_AGREE = 1e-4
+"""The relative accuracy of one-sided slopes."""
 
 
 def check_gradients(
-    layer: Layer, *inputs: ArrayLike, method: Literal["auto", "complex", "central"] = "auto", rng: Seed = 0
+    layer: Layer,
+    *inputs: ArrayLike,
+    method: Literal["auto", "complex", "central"] = "auto",
+    max_elements: int | None = None,
+    rng: Seed = 0,
 ) -> GradientReport:
     """Measure every element of every gradient of a layer or a loss, and compare it with what ``backward`` gives.
 
-    All is done in float64 on a copy: the layer is left as it was.
+    All is done in float64 on a copy: the layer is left as it was. A random layer is held fixed: its generators are put
+    back before every forward.
 
     Args:
         layer: a layer, or a loss, whose inputs are prediction and target; a target has no gradient.
         inputs: what forward takes. Gradients at floating inputs are checked; integers are taken for indices.
         method: ``"complex"``, ``"central"``, or ``"auto"``: complex steps wherever forward proves to be analytic.
+        max_elements: how many randomly chosen elements of each array are measured; None for all of them.
         rng: where the gradient that comes in is drawn from.
 
     Returns:
-        What was measured, the largest errors included.
+        What was measured, with remarks, for example on kinks.
 
     Raises:
-        GradientError: if any element is wrong; it says which and by how much.
+        GradientError: if any element is wrong, or if several calls get into each other's way; it says where, by how
+            much, and what the mistake looks like.
 
     Example:
-        >>> from tinynn.testing.gradients import check_gradients
+        >>> from tinynn.testing import check_gradients
         >>> check_gradients(nn.Linear(3, 2), np.ones((5, 3))).largest.error < 1e-12
         True
     """
     method_name = choice("check_gradients", "method", method, ("auto", *TOLERANCES))
-    rng = generator("check_gradients", rng)
-    real = _Subject(layer, inputs, np.dtype(np.float64))
-    grads = [rng.standard_normal(np.shape(y)) for y in _as_tuple(real.forward())]
-    grad = np.concatenate([part.reshape(-1) for part in grads])
-    given = real.gradients(grads)
+    if max_elements is not None:
+        max_elements = size("check_gradients", "max_elements", max_elements)
+    seed = int(generator("check_gradients", rng).integers(2**32))
+    with quiet():
+        return _checked(Trial(layer, inputs, method_name, seed, max_elements))
 
-    analytic = _Subject(layer, inputs, np.dtype(np.complex128))
-    measurements = []
-    for where, x in real.variables.items():
 
-        def central(direction: Array, x: Array = x) -> float:
-            step = REAL_STEP * max(1.0, float(np.abs(x * direction).max(initial=0)))
-            upper, lower = real.moved(x, step * direction), real.moved(x, -step * direction)
-            return float(grad.dot(upper - lower)) / (2 * step)
+def _checked(trial: Trial) -> GradientReport:
+    problem = _cannot_be_checked(trial)
+    if problem is not None:
+        raise _error(trial.layer, GradientReport((), (problem,), trial.forwards), (problem,))
 
-        def complex_step(direction: Array, z: Array = analytic.variables[where]) -> float:
-            return float(grad.dot(analytic.moved(z, 1j * COMPLEX_STEP * direction).imag)) / COMPLEX_STEP
-
-        name = method_name
-        if name == "auto":
-            name = "complex" if _agree(complex_step, central, rng.standard_normal(x.shape)) else "central"
-        measured = _by_element(complex_step if name == "complex" else central, x.shape)
-        measurements.append(_compare(where, name, given[where], measured))
-
-    report = GradientReport(tuple(measurements))
-    wrong = [str(measurement) for measurement in measurements if not measurement.passed]
+    measurements, wrong, remarks = [], [], []
+    for where in trial.real.variables:
+        measurement, finding, remark = _check(trial, where)
+        measurements.append(measurement)
+        wrong += [finding] if finding else []
+        remarks += [remark] if remark else []
+    of_several_calls = list(findings_of_several_calls(trial))
+    stale = {finding.where for finding in of_several_calls if finding.diagnosis == "stale-state"}
+    wrong = [finding for finding in wrong if finding.diagnosis != "unexplained" or finding.where not in stale]
+    wrong += of_several_calls
+    report = GradientReport(tuple(measurements), (*wrong, *remarks), trial.forwards)
     if wrong:
-        what = "backward to give the gradient of its forward"
-        raise GradientError(expects(layer, what, "another one at\n  " + "\n  ".join(wrong)), report)
+        raise _error(trial.layer, report, tuple(wrong))
     return report
 
 
-class _Subject:
-    """A copy of the layer in one dtype, with all arrays that its output depends on.
+def _error(layer: Layer, report: GradientReport, findings: tuple[Finding, ...]) -> GradientError:
+    lines = [*findings, *(row for row in report.measurements if not row.passed)]
+    what = "backward to give the gradient of its forward"
+    message = expects(layer, what, "another one:\n  " + "\n  ".join(map(str, lines)))
+    if report.sampled:
+        message += "\n  (only a sample of the elements was measured)"
+    return GradientError(message, report, findings)
 
-    Attributes:
-        variables: name to live array, inputs first: changing one changes what forward sees.
+
+def _cannot_be_checked(trial: Trial) -> Finding | None:
+    """Return why there is nothing to compare: forward is not a function, or backward does not get through."""
+    again = trial.real.forward()
+    if not all(np.array_equal(y, z, equal_nan=True) for y, z in zip(trial.outputs, again, strict=True)):
+        sentence = "forward returns something else each time: keep its np.random.Generator in an attribute"
+        return Finding("input", "unexplained", sentence)
+    try:
+        trial.given  # noqa: B018
+    except (ValueError, TypeError, IndexError) as error:
+        return Finding("input", "shape", f"backward raises {type(error).__name__}: {error}")
+    return None
+
+
+def _check(trial: Trial, where: str) -> tuple[Measurement, Finding | None, Finding | None]:
+    """Return what was measured at one variable, what is wrong with it, and what else is to be said of it."""
+    given, measured = trial.given[where], trial.measured(where)
+    if given is None or given.shape != measured.values.shape:
+        nothing = np.full(measured.values.shape, np.nan)
+        return (
+            _measurement(trial, where, nothing, measured.values, False),
+            diagnose(trial, where, measured.values),
+            None,
+        )
+
+    kinks = _kinks(trial, where, trial.wrong(where))
+    smooth = np.ones(given.shape, bool)
+    for index in kinks:
+        smooth[index] = False
+    if np.any(trial.wrong(where) & smooth) and measured.method == "complex" and trial.method == "auto":
+        trial.distrust(where, smooth)
+    wrong = trial.wrong(where) & smooth
+    known = np.where(smooth, trial.measured(where).values, np.nan)
+    right = [index for index, slopes in kinks.items() if _between(given[index], *slopes)]
+    remark = _remark(trial, where, kinks, known)
+    finding = None
+    if wrong.any():
+        finding = diagnose(trial, where, known)
+    elif len(right) < len(kinks):
+        index = next(index for index in kinks if index not in right)
+        left_slope, right_slope = kinks[index]
+        sentence = (
+            f"forward has a kink at {index}, where the gradient is {given[index]:.6g}: neither of the one-sided slopes "
+            f"{left_slope:.6g} and {right_slope:.6g}, nor between them"
+        )
+        finding = Finding(where, "kink", sentence)
+    return _measurement(trial, where, given, known, finding is None), finding, remark
+
+
+def _kinks(trial: Trial, where: str, wrong: Array) -> dict[tuple[int, ...], tuple[float, float]]:
+    """Return the elements at which the slopes on the left and on the right differ, with these slopes.
+
+    One random direction tells whether there are any. Where there seem to be none, the elements that are wrong are
+    looked at more closely.
     """
-
-    def __init__(self, layer: Layer, inputs: tuple[ArrayLike, ...], dtype: np.dtype[Any]) -> None:
-        self.layer = copy.deepcopy(layer).astype(np.float64)
-        self.inputs = [as_array(layer, "x", x) for x in inputs]
-        self.variables: dict[str, Array] = {}
-        for position, x in enumerate(self.inputs):
-            if isinstance(layer, Loss) and position > 0:
-                break
-            if x.dtype.kind == "f":
-                self.inputs[position] = self.variables[_input_name(position)] = np.array(x, dtype, order="C")
-        for path, parameter in self.layer.named_parameters():
-            parameter._data = parameter.data.astype(dtype)  # below the dtype check: complex, if that is asked for
-            if parameter.requires_grad:
-                self.variables[path] = parameter.data
-
-    def forward(self) -> Any:
-        """Return what the layer makes of the inputs."""
-        return self.layer(*self.inputs)
-
-    def moved(self, variable: Array, by: Array) -> Array:
-        """Return all outputs in a row, for one variable moved out of its place for as long as this takes."""
-        place = variable.copy()
-        variable += by
-        try:
-            with complex_path(), no_grad():
-                return np.concatenate([np.reshape(y, -1) for y in _as_tuple(self.forward())])
-        finally:
-            variable[...] = place
-
-    def gradients(self, grads: list[Array]) -> dict[str, Array]:
-        """Return the gradient at each variable as ``backward`` gives it, for the latest forward."""
-        self.layer.zero_grad()
-        at_inputs = _as_tuple(self.layer.backward(*grads))
-        count = 1 if isinstance(self.layer, Loss) else len(self.inputs)
-        if len(at_inputs) != count:
-            raise GradientError(expects(self.layer, f"backward to return {count} gradients", len(at_inputs)))
-        given = {_input_name(position): at_input for position, at_input in enumerate(at_inputs)}
-        given |= {path: parameter.grad for path, parameter in self.layer.named_parameters()}
-        for where, variable in self.variables.items():
-            if np.shape(given[where]) != variable.shape:
-                what = f"backward to give a gradient of shape {variable.shape} at {where}"
-                raise GradientError(expects(self.layer, what, np.shape(given[where])))
-        return given
+    sampled = np.isfinite(trial.measured(where).values)
+    for chosen in (sampled, wrong):
+        direction = chosen * trial.rng.standard_normal(chosen.shape)
+        if chosen.any() and one_sided(trial.real, where, trial.row, direction):
+            break
+    else:
+        return {}
+    found = {}
+    for place in np.argwhere(chosen):
+        direction = np.zeros(chosen.shape)
+        index = tuple(map(int, place))
+        direction[index] = 1.0
+        slopes = one_sided(trial.real, where, trial.row, direction)
+        if slopes:
+            found[index] = slopes
+    return found
 
 
-def _as_tuple(arrays: Any) -> tuple[Any, ...]:
-    return arrays if isinstance(arrays, tuple) else (arrays,)
+def _between(value: float, left: float, right: float) -> bool:
+    room = SLOPES_AGREE * max(abs(left), abs(right))
+    return min(left, right) - room <= value <= max(left, right) + room
 
 
-def _input_name(position: int) -> str:
-    return f"input {position}" if position else "input"
+def _remark(
+    trial: Trial, where: str, kinks: dict[tuple[int, ...], tuple[float, float]], known: Array
+) -> Finding | None:
+    if kinks:
+        index, (left, right) = next(iter(kinks.items()))
+        sentence = (
+            f"forward has a kink at {len(kinks)} of {known.size} elements, first at {index}: the slope is {left:.6g} "
+            f"on the left and {right:.6g} on the right, and either is right"
+        )
+        return Finding(where, "kink", sentence)
+    measured = trial.measured(where)
+    vague = 1e-5 if measured.method == "central" else 1e-9
+    error = np.abs(trial.given[where] - known) > vague * measured.scale
+    doubtful = measured.doubt > 1e-4 * measured.scale
+    hidden = (error | doubtful) & np.isfinite(known) & ~trial.wrong(where)
+    if not hidden.any():
+        return None
+    index = tuple(map(int, np.argwhere(hidden)[0]))
+    sentence = (
+        f"{hidden.sum()} elements cannot be told apart from rounding, first {index}: {trial.given[where][index]:.6g} "
+        f"was given, {known[index]:.6g} measured, give or take {trial.room(where)[index]:.1g}; large numbers, "
+        f"cancellation?"
+    )
+    return Finding(where, "ill-conditioned", sentence)
 
 
-def _agree(complex_step: Callable[[Array], float], central: Callable[[Array], float], direction: Array) -> bool:
-    """Whether both methods see the same slope in one direction: if not, forward is not analytic."""
-    expected = central(direction)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", np.exceptions.ComplexWarning)
-        try:
-            return abs(complex_step(direction) - expected) <= 1e-5 * max(1.0, abs(expected))
-        except Exception:  # whatever a function of real numbers may raise for complex ones
-            return False
-
-
-def _by_element(slope: Callable[[Array], float], shape: tuple[int, ...]) -> Array:
-    """Return the slopes along all axes: the gradient."""
-    return np.array([slope(direction) for direction in _unit_vectors(shape)], float).reshape(shape)
-
-
-def _unit_vectors(shape: tuple[int, ...]) -> Iterator[Array]:
-    for index in np.ndindex(shape):
-        direction = np.zeros(shape)
-        direction[index] = 1
-        yield direction
-
-
-def _compare(where: str, method: str, given: Array, measured: Array) -> Measurement:
-    if measured.size == 0:
-        return Measurement(where, method, 0.0, (), 0.0, 0.0)
-    errors = np.abs(given - measured) / max(1.0, float(np.abs(measured).max()))
+def _measurement(trial: Trial, where: str, given: Array, known: Array, passed: bool) -> Measurement:
+    """Return the summary of one variable."""
+    measured = trial.measured(where)
+    shared = (where, measured.method)
+    counts = (len(trial.elements[where]), known.size)
+    compared = np.isfinite(known)
+    if not compared.any():
+        return Measurement(*shared, 0.0, (), 0.0, 0.0, passed, *counts)
+    errors = np.where(compared, np.nan_to_num(np.abs(given - known) / measured.scale, nan=np.inf), -1.0)
     index = tuple(int(i) for i in np.unravel_index(errors.argmax(), errors.shape))
-    return Measurement(where, method, float(errors[index]), index, float(given[index]), float(measured[index]))
+    return Measurement(*shared, float(errors[index]), index, float(given[index]), float(known[index]), passed, *counts)

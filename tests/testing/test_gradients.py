@@ -1,0 +1,324 @@
+"""The check of gradients: what it measures, what it reports, and what it leaves alone."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import time
+
+import numpy as np
+import pytest
+
+import tinynn as nn
+from tests.catalogue import COMPUTING
+from tinynn.testing import Finding, GradientError, GradientReport, Measurement, check_gradients
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+class Dropout(nn.Layer):
+    def __init__(self, rng):
+        self.rng = {"in a dict": [rng]}
+
+    def forward(self, x):
+        mask = self.rng["in a dict"][0].random(x.shape) < 0.5
+        self.saved.push(mask)
+        return x * mask
+
+    def backward(self, grad):
+        return grad * self.saved.pop()
+
+
+class RunningMean(nn.Layer):
+    """y = x - m, where m is the mean of all that it was called with before."""
+
+    def __init__(self):
+        self.mean = nn.Buffer(np.zeros(3))
+
+    def forward(self, x):
+        y = x - self.mean.data
+        self.mean.data = 0.5 * self.mean.data + 0.5 * x.mean(axis=0)
+        return y
+
+    def backward(self, grad):
+        return grad
+
+
+class Scaled(nn.Layer):
+    """y = factor(x) with a derivative that is a factor off."""
+
+    def __init__(self, factor=1.0, function=np.tanh, derivative=lambda x: 1 - np.tanh(x) ** 2):
+        self.factor, self.function, self.derivative = factor, function, derivative
+
+    def forward(self, x):
+        self.saved.push(x)
+        return self.function(x)
+
+    def backward(self, grad):
+        return self.factor * self.derivative(self.saved.pop()) * grad
+
+
+class Abs(nn.Layer):
+    """|x|, with a number of one's choice for the slope at 0."""
+
+    def __init__(self, at_zero=0.0):
+        self.at_zero = at_zero
+
+    def forward(self, x):
+        self.saved.push(x)
+        return np.abs(x)
+
+    def backward(self, grad):
+        x = self.saved.pop()
+        return np.where(x == 0, self.at_zero, np.sign(x)) * grad
+
+
+def test_the_report_says_what_was_measured_and_at_what_cost():
+    layer = nn.Linear(3, 2, rng=np.random.default_rng(0))
+    report = check_gradients(layer, normal(5, 3))
+    assert isinstance(report, GradientReport)
+    assert [row.where for row in report.measurements] == ["input", "weight", "bias"]
+    assert all(isinstance(row, Measurement) for row in report.measurements)
+    assert [(row.elements, row.size) for row in report.measurements] == [(15, 15), (6, 6), (2, 2)]
+    assert 23 <= report.forwards <= 23 + 60
+    assert report.findings == ()
+    assert not report.sampled
+    largest = report.largest
+    assert largest.error == max(row.error for row in report.measurements) <= 1e-12
+    assert largest.method == "complex"
+    assert abs(largest.given - largest.measured) <= 1e-12
+    text = str(report)
+    assert "weight  complex" in text
+    assert f"{report.forwards} forwards" in text
+    assert "sample" not in text
+
+
+def test_the_largest_error_is_where_it_is():
+    def slope(x):
+        slope = 1 - np.tanh(x) ** 2
+        slope[1, 2] += 0.25
+        return slope
+
+    with pytest.raises(GradientError) as caught:
+        check_gradients(Scaled(derivative=slope), normal(4, 3))
+    largest = caught.value.report.largest
+    assert (largest.where, largest.index, largest.passed) == ("input", (1, 2), False)
+    assert largest.error > 0.01
+    assert "(1, 2)" in str(caught.value)
+
+
+def test_the_error_is_an_assertion_and_can_be_pickled():
+    with pytest.raises(AssertionError) as caught:
+        check_gradients(Scaled(2.0), normal(2, 3))
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert str(error) == str(caught.value)
+    assert error.findings == caught.value.findings
+    assert isinstance(error.findings[0], Finding)
+    assert str(error.findings[0]) in str(error)
+
+
+@pytest.mark.parametrize("row", COMPUTING, ids=str)
+@pytest.mark.parametrize("seed", range(6))
+def test_no_false_alarm_at_any_scale(row, seed):
+    rng = np.random.default_rng(seed)
+    scale, samples = 10 ** rng.uniform(-3, 3), int(rng.integers(1, 8))
+    layer = row.make(rng, np.float64).train(bool(seed % 2))
+    first, *others = row.inputs(rng, np.float64, samples)
+    if row.covers is nn.MSELoss:
+        others = [scale * x for x in others]
+    assert check_gradients(layer, scale * first, *others, rng=seed).findings == ()
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
+def test_a_factor_of_1_and_a_billionth_is_caught(scale):
+    squares = Scaled(1 + 1e-9, lambda x: x * x, lambda x: 2 * x)
+    with pytest.raises(GradientError) as caught:
+        check_gradients(squares, scale * normal(4, 3))
+    assert [(f.where, f.diagnosis) for f in caught.value.findings] == [("input", "factor")]
+    assert "1.000000001" in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["complex", "central"])
+def test_a_method_can_be_asked_for(method):
+    assert {row.method for row in check_gradients(nn.Tanh(), normal(2, 3), method=method).measurements} == {method}
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="method to be one of"):
+        check_gradients(nn.Tanh(), normal(2), method="forward")
+    with pytest.raises(ValueError, match="max_elements to be a positive integer"):
+        check_gradients(nn.Tanh(), normal(2), max_elements=0)
+    with pytest.raises(TypeError, match="rng"):
+        check_gradients(nn.Tanh(), normal(2), rng="0")
+
+
+def test_central_differences_reach_far_beyond_their_steps():
+    report = check_gradients(
+        Scaled(function=lambda x: np.exp(np.abs(x)), derivative=lambda x: np.sign(x) * np.exp(np.abs(x))),
+        1 + normal(2, 3) ** 2,
+    )
+    assert report.largest.method == "central"
+    assert report.largest.error < 1e-9
+
+
+def test_a_small_part_that_is_not_analytic_is_no_false_alarm():
+    layer = Scaled(function=lambda x: x + 1e-7 * np.abs(x), derivative=lambda x: 1 + 1e-7 * np.sign(x))
+    assert check_gradients(layer, normal(2, 3)).largest.method == "central"
+
+
+def test_max_elements_measures_a_sample_and_says_so():
+    layer = nn.Linear(30, 20, rng=np.random.default_rng(0))
+    report = check_gradients(layer, normal(4, 30), max_elements=7)
+    assert [(row.elements, row.size) for row in report.measurements] == [(7, 120), (7, 600), (7, 20)]
+    assert report.sampled
+    assert report.forwards < 80
+    assert "only a sample of the elements was measured" in str(report)
+    assert str(report) == str(check_gradients(layer, normal(4, 30), max_elements=7))
+    wrong = Scaled(0.5)
+    with pytest.raises(GradientError, match="only a sample") as caught:
+        check_gradients(wrong, normal(10, 10), max_elements=5)
+    assert [f.diagnosis for f in caught.value.findings] == ["factor"]
+
+
+@pytest.mark.parametrize("method", ["auto", "complex", "central"])
+def test_a_kink_is_a_remark(method):
+    report = check_gradients(nn.ReLU(), np.array([[1.0, 0.0, -2.0], [0.0, 3.0, 0.5]]), method=method)
+    (remark,) = report.findings
+    assert (remark.where, remark.diagnosis) == ("input", "kink")
+    assert "2 of 6 elements, first at (0, 1)" in remark.sentence
+    assert "[kink]" in str(report)
+    assert report.largest.error < 1e-7
+
+
+@pytest.mark.parametrize("at_zero", [-1.0, 0.0, 0.3, 1.0])
+def test_either_slope_at_a_kink_is_right_and_so_is_what_lies_between(at_zero):
+    assert check_gradients(Abs(at_zero), np.array([0.0, 1.0, -2.0])).findings[0].diagnosis == "kink"
+
+
+def test_what_lies_beyond_both_slopes_at_a_kink_is_wrong():
+    with pytest.raises(GradientError, match="neither of the one-sided slopes") as caught:
+        check_gradients(Abs(1.5), np.array([0.0, 1.0, -2.0]))
+    assert [f.diagnosis for f in caught.value.findings] == ["kink"]
+
+
+def test_a_mistake_beside_a_kink_is_not_excused():
+    layer = Scaled(function=lambda x: np.maximum(x, 0), derivative=lambda x: 2.0 * (x > 0))
+    with pytest.raises(GradientError) as caught:
+        check_gradients(layer, np.array([0.0, 1.0, -2.0, 3.0]))
+    assert [f.diagnosis for f in caught.value.findings] == ["factor"]
+
+
+def test_a_kink_nearby_is_none():
+    x = np.array([1e-3, -1e-3, 1.0])
+    assert check_gradients(nn.ReLU(), x).findings == ()
+
+
+def test_kinks_in_parameters_are_found():
+    layer = nn.Sequential(nn.Linear(2, 2, rng=np.random.default_rng(0)), nn.ReLU())
+    layer[0].bias.data = [0.0, 1.0]
+    report = check_gradients(layer, np.zeros((1, 2)))
+    assert {(f.where, f.diagnosis) for f in report.findings} == {("input", "kink"), ("0.bias", "kink")}
+
+
+def test_cancellation_is_ill_conditioned_and_no_mistake():
+    layer = Scaled(
+        function=lambda x: (x + 1e8) ** 2 - 1e16, derivative=lambda x: ((x + 1e8 + 1.0) ** 2 - (x + 1e8 - 1.0) ** 2) / 2
+    )
+    report = check_gradients(layer, normal(2, 3))
+    assert report.largest.passed
+    noisy = Scaled(function=lambda x: np.abs(x) + 1e9 - 1e9, derivative=np.sign)
+    assert [f.diagnosis for f in check_gradients(noisy, 1e-3 * (1 + normal(3) ** 2)).findings] == ["ill-conditioned"]
+
+
+def test_a_random_layer_is_held_fixed_and_its_generator_left_alone():
+    rng = np.random.default_rng(3)
+    before = rng.bit_generator.state
+    assert check_gradients(Dropout(rng), normal(4, 5)).largest.error <= 1e-12
+    assert rng.bit_generator.state == before
+
+
+def test_randomness_that_cannot_be_held_is_said_to_be_so():
+    class Hidden(Dropout):
+        def __init__(self):
+            pass
+
+        def forward(self, x):
+            mask = np.random.default_rng().random(x.shape)
+            self.saved.push(mask)
+            return x * mask
+
+    with pytest.raises(GradientError, match="something else each time"):
+        check_gradients(Hidden(), normal(4, 5))
+
+
+def test_buffers_are_held_fixed():
+    layer = RunningMean()
+    assert check_gradients(layer, normal(4, 3)).largest.error <= 1e-12
+    assert not layer.mean.data.any()
+
+
+def test_the_layer_is_left_as_it_was():
+    rng = np.random.default_rng(4)
+    layer = nn.Sequential(nn.Linear(3, 3, rng=rng, dtype=np.float32), Dropout(rng), nn.Tanh())
+    layer[0].weight.grad = np.ones((3, 3), np.float32)
+    x = normal(4, 3).astype(np.float32)
+    x.flags.writeable = False
+    waiting = layer(x)
+    before, state = copy.deepcopy(layer), rng.bit_generator.state
+    check_gradients(layer, x)
+    assert rng.bit_generator.state == state
+    for (_, now), (_, then) in zip(layer.named_parameters(), before.named_parameters(), strict=True):
+        assert type(now) is nn.Parameter
+        assert now.dtype == np.float32
+        np.testing.assert_array_equal(now.data, then.data)
+        np.testing.assert_array_equal(now.grad, then.grad)
+    assert vars(layer).keys() - {"_pass"} == vars(before).keys()
+    layer.backward(waiting)  # its own pass still waits
+
+
+def test_a_float32_layer_is_checked_in_float64():
+    layer = nn.Linear(3, 2, rng=np.random.default_rng(0), dtype=np.float32)
+    assert check_gradients(layer, normal(4, 3).astype(np.float32)).largest.error <= 1e-14
+
+
+def test_inputs_are_not_written_to_even_by_a_layer_that_writes():
+    class Writes(nn.Layer):
+        def forward(self, x):
+            self.saved.push(x.copy())
+            return x * x
+
+        def backward(self, grad):
+            grad *= 2 * self.saved.pop()
+            return grad
+
+    x = normal(2, 3)
+    before = x.copy()
+    check_gradients(Writes(), x)
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("reduction", ["half", "mean", "sum", "none"])
+def test_of_a_loss_the_prediction_is_checked(reduction):
+    report = check_gradients(nn.MSELoss(reduction=reduction), normal(4, 3), normal(4, 3, seed=1))
+    assert [row.where for row in report.measurements] == ["input"]
+
+
+def test_a_layer_without_anything_to_check_has_an_empty_report():
+    report = check_gradients(nn.Identity(), np.arange(3))
+    assert report.measurements == ()
+    with pytest.raises(ValueError, match="max"):
+        _ = report.largest
+    assert check_gradients(nn.Tanh(), np.zeros((0, 3))).largest.error == 0
+
+
+def test_a_64_by_64_layer_takes_less_than_a_second():
+    layer = nn.Linear(64, 64, rng=np.random.default_rng(0))
+    x = normal(8, 64)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        check_gradients(layer, x)
+        times.append(time.perf_counter() - start)
+    assert min(times) < 1

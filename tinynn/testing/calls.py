@@ -1,0 +1,98 @@
+"""Mistakes that a single call does not show: state kept on the layer, gradients that are assigned instead of added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tinynn.core.passes import one_pass
+from tinynn.testing.report import Finding
+from tinynn.testing.subject import Given, State, Subject
+from tinynn.testing.trial import Trial
+from tinynn.typing import Array
+
+__all__ = ["findings_of_several_calls"]
+
+CLOSE = 1e-9
+
+
+def findings_of_several_calls(trial: Trial) -> Iterator[Finding]:
+    """Yield what two calls bring to light, whether or not a single one is right."""
+    yield from _assigned(trial)
+    yield from _stale(trial)
+
+
+def _assigned(trial: Trial) -> Iterator[Finding]:
+    """A second backward adds to the gradient of a parameter: twice the same makes 2 of it, not 1."""
+    subject = Subject(trial.layer, trial.inputs, np.float64)
+    subject.layer.zero_grad()
+    subject.forward()
+    once = subject.gradients(trial.grads)
+    subject.forward()
+    twice = subject.gradients(trial.grads)
+    for where, parameter in subject.layer.named_parameters():
+        fits = parameter.requires_grad and once[where].shape == parameter.shape
+        if fits and _same(twice[where], once[where]) and np.any(once[where]):
+            sentence = "a second backward replaces the gradient: assigned, .grad = ..., where add_grad(...) or += adds"
+            yield Finding(where, "assigned-not-added", sentence)
+
+
+def _stale(trial: Trial) -> Iterator[Finding]:
+    """The gradients of the first of two calls in one pass do not depend on what the second was called with."""
+    subject = Subject(trial.layer, trial.inputs, np.float64)
+    rng = np.random.default_rng(trial.seed)
+    first = subject.inputs
+    second = [_another(x, rng) for x in first]
+    try:
+        subject.inputs = second
+        subject.forward()
+        later = subject.state()
+        single = _first_of(subject, trial.grads, first, None, None)
+    except Exception:  # the other inputs may not be allowed
+        return
+    try:
+        same = _first_of(subject, trial.grads, first, first, None)
+        other = _first_of(subject, trial.grads, first, second, later)
+    except Exception as error:
+        sentence = f"two calls in one pass cannot both be undone: {type(error).__name__}: {error}; state kept on self?"
+        yield Finding("input", "stale-state", sentence)
+        return
+    for where in subject.variables:
+        if _same(same[where], single[where]) and not _same(other[where], single[where]):
+            sentence = (
+                "right for one call, but of two calls in one pass the first gets the state of the last one: "
+                "kept on self? self.saved.push(...) keeps it for each call"
+            )
+            yield Finding(where, "stale-state", sentence)
+
+
+def _first_of(
+    subject: Subject, grads: list[Array], first: list[Any], second: list[Any] | None, later: State | None
+) -> Given:
+    """Return the gradients of a call that is followed by another one, or by none, in the same pass."""
+    subject.layer.zero_grad()
+    with one_pass():
+        subject.inputs = first
+        subject.forward()
+        if second is not None:
+            subject.inputs = second
+            subject.forward(later)
+            subject.gradients(grads)
+        subject.layer.zero_grad()
+        return subject.gradients(grads)
+
+
+def _another(x: Any, rng: np.random.Generator) -> Any:
+    """Return an input like ``x``: its numbers in another order and, but for integers, somewhat smaller."""
+    if x is None:
+        return None
+    mixed = rng.permutation(x.reshape(-1)).reshape(x.shape)
+    return mixed * rng.uniform(0.5, 1.0, x.shape) if x.dtype.kind == "f" else mixed
+
+
+def _same(a: Any, b: Any) -> bool:
+    if a is None or b is None or a.shape != b.shape:
+        return a is b
+    return bool(np.all(np.abs(a - b) <= CLOSE * np.abs(b).max(initial=0.0)))

@@ -1,0 +1,156 @@
+"""The copy of a layer on which everything is tried out: always the same state, and every array in reach."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from tinynn.core.arrays import as_array
+from tinynn.core.discovery import attributes
+from tinynn.core.layer import Layer
+from tinynn.core.loss import Loss
+from tinynn.core.parameter import Parameter
+from tinynn.typing import Array, ArrayLike
+
+__all__ = ["Given", "State", "Subject", "as_tuple", "input_name"]
+
+Given = dict[str, Any]
+"""Where to gradient: what a ``backward`` gave, of whatever shape; None where it gave nothing."""
+
+State = list[Any]
+"""Where the generators of a layer stand, and what its buffers hold."""
+
+
+class Subject:
+    """A copy of a layer in one dtype, held fixed: before every forward, generators and buffers are put back.
+
+    Args:
+        layer: the layer, or the loss.
+        inputs: what it is called with; copied.
+        dtype: float64 to compute, complex128 to take complex steps.
+
+    Attributes:
+        variables: name to live array, inputs first: changing one changes what forward sees.
+        forwards: how often forward was called.
+    """
+
+    def __init__(self, layer: Layer, inputs: tuple[ArrayLike, ...], dtype: type[np.inexact[Any]]) -> None:
+        self.layer = copy.deepcopy(layer).astype(np.float64)
+        self.inputs: list[Any] = [None if x is None else as_array(layer, "x", x) for x in inputs]
+        self.variables: dict[str, Array] = {}
+        self.forwards = 0
+        for position, x in enumerate(self.inputs):
+            if x is not None and x.dtype.kind == "f":
+                varies = position == 0 or not isinstance(layer, Loss)  # a target has no gradient
+                self.inputs[position] = np.array(x, dtype if varies else np.float64, order="C")
+                if varies:
+                    self.variables[input_name(position)] = self.inputs[position]
+        for path, parameter in self.layer.named_parameters():
+            parameter.__class__ = _Lenient
+            parameter._data = parameter.data.astype(dtype)  # below the dtype check: complex, if that is asked for
+            if parameter.requires_grad:
+                self.variables[path] = parameter.data
+        for _, inside in self.layer.named_layers():
+            vars(inside)["foreign"] = False  # gradients of any shape are let through, to be looked at
+        self._buffers = list(self.layer.buffers())
+        for buffer in self._buffers:
+            if buffer.dtype.kind == "f":
+                buffer._data = buffer.data.astype(dtype)
+        self._generators = list(_generators(self.layer))
+        self.start = self.state()
+
+    def state(self) -> State:
+        """Return where generators and buffers are now."""
+        return [g.bit_generator.state for g in self._generators] + [buffer.data.copy() for buffer in self._buffers]
+
+    def put_back(self, state: State) -> None:
+        """Make generators and buffers what they were."""
+        for generator, value in zip(self._generators, state, strict=False):
+            generator.bit_generator.state = value
+        for buffer, value in zip(self._buffers, state[len(self._generators) :], strict=True):
+            buffer.data = value
+
+    def forward(self, state: State | None = None) -> tuple[Any, ...]:
+        """Return the outputs of the layer, called in its first state or in another one."""
+        if self.start:
+            self.put_back(self.start if state is None else state)
+        self.forwards += 1
+        return as_tuple(self.layer(*self.inputs))
+
+    def outputs(self) -> Array:
+        """Return a copy of all outputs in a row."""
+        return np.concatenate([np.reshape(y, -1) for y in self.forward()])
+
+    def gradients(self, grads: list[Array]) -> Given:
+        """Return what ``backward`` gives at each variable for the latest forward; gradients are not zeroed before.
+
+        Args:
+            grads: the gradients at the outputs; not handed to a loss that needs none.
+        """
+        at_inputs = as_tuple(self.layer.backward(*(grads if self.layer.needs_grad else ())))
+        given: Given = dict.fromkeys(self.variables)
+        given |= {input_name(position): at_input for position, at_input in enumerate(at_inputs)}
+        given |= {path: parameter.read_grad().copy() for path, parameter in self.layer.named_parameters()}
+        return {where: None if given[where] is None else np.array(given[where], np.float64) for where in self.variables}
+
+    def expected(self) -> int:
+        """Return how many gradients ``backward`` has to return."""
+        return 1 if isinstance(self.layer, Loss) else len(self.inputs)
+
+
+class _Lenient(Parameter):
+    """A parameter that takes in a gradient of any shape, so that it can be looked at."""
+
+    __slots__ = ()
+
+    @override
+    def add_grad(self, grad: Array) -> None:
+        if np.shape(grad) == self.shape == self.read_grad().shape:
+            super().add_grad(grad)
+        else:
+            self.grad = grad
+
+    @property  # type: ignore[explicit-override]
+    def grad(self) -> Array:
+        """The gradient, for reading and for ``+=``."""
+        return self.read_grad().view(_Augmented)
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        self._grad = np.zeros(self.shape) if value is None else np.array(value)
+        self._grad_is_zero = False
+
+    @override
+    def zero_grad(self) -> None:
+        self._grad, self._grad_is_zero = None, True
+
+
+class _Augmented(np.ndarray):
+    """A gradient to which ``+=`` adds what fits; what does not fit takes its place."""
+
+    @override
+    def __iadd__(self, other: Any) -> Any:
+        try:
+            return super().__iadd__(other)
+        except ValueError:
+            return np.asarray(other)
+
+
+def as_tuple(arrays: Any) -> tuple[Any, ...]:
+    """Return several arrays as they are, one array as a tuple of one."""
+    return tuple(arrays) if isinstance(arrays, (tuple, list)) else (arrays,)
+
+
+def input_name(position: int) -> str:
+    """Return what the input at a position is called in findings."""
+    return f"input {position}" if position else "input"
+
+
+def _generators(layer: Layer) -> Iterator[np.random.Generator]:
+    """Yield each random generator in the attributes of the layer and of those inside it once."""
+    found = (g for _, inside in layer.named_layers() for _, g in attributes(inside, np.random.Generator))
+    return iter({id(generator): generator for generator in found}.values())

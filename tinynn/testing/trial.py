@@ -1,0 +1,213 @@
+"""One layer at one point: what its ``backward`` gives there, and the gradient that can be measured there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tinynn.core.layer import Layer
+from tinynn.testing.measure import central_differences, complex_steps, is_analytic, one_sided
+from tinynn.testing.subject import Given, Subject
+from tinynn.typing import Array, ArrayLike
+
+__all__ = ["TOLERANCES", "Measured", "Trial"]
+
+TOLERANCES = {"complex": 1e-12, "central": 1e-7}
+"""The relative error that a method may have."""
+
+TINY = 3e-8
+"""How far to go to see the rounding of a gradient: its square is nothing."""
+
+FLOOR = 1e-3
+"""How small a gradient may be, beside the sum of |grad · y| that it changes, before it drowns in the rounding of that
+sum: 1 - tanh²(x) far out is the difference of two ones, and no more exact than these."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measured gradient.
+
+    Attributes:
+        values: in the shape of the variable; NaN at elements that were not measured.
+        doubt: how far the values themselves may be off, beyond the tolerance of the method.
+        method: how they were measured.
+        scale: the size that errors are relative to.
+    """
+
+    values: Array
+    doubt: Array
+    method: str
+    scale: float
+
+
+class Trial:
+    """A layer, called with inputs, and the gradient that comes in at its output.
+
+    Args:
+        layer: the layer or the loss.
+        inputs: what it is called with.
+        method: ``"complex"``, ``"central"``, or ``"auto"`` for complex steps wherever they are right.
+        seed: where the incoming gradient and the sample of elements are drawn from.
+        max_elements: how many elements to measure at most; None for all.
+
+    Attributes:
+        grads: the gradient that comes in at each output.
+        real: the subject in float64.
+        analytic: the subject in complex numbers.
+    """
+
+    def __init__(
+        self, layer: Layer, inputs: tuple[ArrayLike, ...], method: str, seed: int, max_elements: int | None = None
+    ) -> None:
+        self.layer, self.inputs, self.method, self.seed, self.max_elements = layer, inputs, method, seed, max_elements
+        self.real = Subject(layer, inputs, np.float64)
+        self.rng = np.random.default_rng(seed)
+        self.outputs = [np.array(y, np.float64) for y in self.real.forward()]
+        free = self.real.layer.needs_grad
+        self.grads = [self.rng.standard_normal(y.shape) if free else np.ones(y.shape) for y in self.outputs]
+        self.row = np.concatenate([grad.reshape(-1) for grad in self.grads])
+        self.elements = {where: self._sample(variable.size) for where, variable in self.real.variables.items()}
+        self._methods: dict[str, str] = {}
+        self._measured: dict[str, Measured] = {}
+
+    def like(
+        self, layer: Layer | None = None, inputs: tuple[ArrayLike, ...] | None = None, max_elements: int | None = None
+    ) -> Trial:
+        """Return a trial of another layer or with other inputs, with the same incoming gradient if its shape fits."""
+        chosen = self.inputs if inputs is None else inputs
+        return Trial(
+            self.layer if layer is None else layer, chosen, self.method, self.seed, max_elements or self.max_elements
+        )
+
+    @property
+    def forwards(self) -> int:
+        """How often forward was called."""
+        return self.real.forwards + (self.analytic.forwards if "analytic" in self.__dict__ else 0)
+
+    @cached_property
+    def analytic(self) -> Subject:
+        """The subject in complex numbers."""
+        return Subject(self.layer, self.inputs, np.complex128)
+
+    @cached_property
+    def given(self) -> Given:
+        """What ``backward`` gives at each variable."""
+        return self._given()
+
+    def _given(self) -> Given:
+        self.real.layer.zero_grad()
+        self.real.forward()
+        return self.real.gradients(self.grads)
+
+    def measured(self, where: str) -> Measured:
+        """Return the gradient at a variable, measured once."""
+        if where not in self._measured:
+            values, doubt = self.slopes(where, self.row[np.newaxis])
+            self._measured[where] = self._pack(where, values, doubt, self.method_for(where))
+        return self._measured[where]
+
+    def method_for(self, where: str) -> str:
+        """Return the method that suits a variable: complex steps if forward proves to be analytic."""
+        if self.method != "auto":
+            return self.method
+        if where not in self._methods:
+            rng = np.random.default_rng(self.seed)
+            try:
+                fits = is_analytic(self.analytic, self.real, where, self.row, rng)
+            except (TypeError, ValueError):
+                fits = False
+            self._methods[where] = "complex" if fits else "central"
+        return self._methods[where]
+
+    def distrust(self, where: str, smooth: Array) -> None:
+        """Measure again by central differences, and keep that if complex steps turn out to be wrong."""
+        before = self.measured(where)
+        values, doubt = central_differences(self.real, where, self.row[np.newaxis], self.elements[where])
+        central = self._pack(where, values, doubt, "central")
+        room = 10 * central.doubt + 1e-8 * central.scale
+        if np.any((np.abs(central.values - before.values) > room) & smooth):
+            self._methods[where] = "central"
+            self._measured[where] = central
+
+    def slopes(self, where: str, rows: Array) -> tuple[Array, Array]:
+        """Return the slopes for several gradients at the outputs, (k, n), and how far they may be off."""
+        elements = self.elements[where]
+        if self.method_for(where) == "complex":
+            values = complex_steps(self.analytic, where, rows, elements)
+            return values, np.zeros_like(values)
+        return central_differences(self.real, where, rows, elements)
+
+    def full(self, where: str, rows: Array) -> Array:
+        """Return the slopes for several gradients at the outputs, (k, *shape of the variable)."""
+        return self.spread(where, self.slopes(where, rows)[0])
+
+    @cached_property
+    def noise(self) -> dict[str, Array]:
+        """What rounding may do to each given gradient: how far it is from a straight line over a tiny way.
+
+        A little on either side of a place, a smooth gradient is as much larger as it is smaller, up to the square of
+        the distance. What is left is the rounding of its numbers, large where they cancel.
+        """
+        places = {where: variable.copy() for where, variable in self.real.variables.items()}
+        bends = {where: np.zeros(place.shape) for where, place in places.items()}
+        rng = np.random.default_rng(self.seed)
+        for _ in range(2):
+            ways = {where: rng.choice([-TINY, TINY], place.shape) for where, place in places.items()}
+            on_both_sides = []
+            for side in (1, -1):
+                for where, variable in self.real.variables.items():
+                    variable += side * ways[where] * min(1.0, float(np.abs(variable).max(initial=0.0)) or 1.0)
+                on_both_sides.append(self._given())
+                for where, variable in self.real.variables.items():
+                    variable[...] = places[where]
+            for where, bend in bends.items():
+                values = [side[where] for side in (self.given, *on_both_sides)]
+                if all(value is not None and value.shape == bend.shape for value in values):
+                    middle, above, below = values
+                    bends[where] = np.fmax(bend, np.abs(above - 2 * middle + below))
+        return {where: 8 * np.maximum(bend, np.median(bend)) if bend.size else bend for where, bend in bends.items()}
+
+    def room(self, where: str) -> Array:
+        """Return by how much a given gradient may differ from the measured one, for each element."""
+        measured = self.measured(where)
+        doubt = np.nan_to_num(10 * measured.doubt, nan=0.0, posinf=np.finfo(float).max)
+        room: Array = TOLERANCES[measured.method] * measured.scale + self.noise[where] + doubt
+        return room
+
+    def wrong(self, where: str) -> Array:
+        """Return which elements of a given gradient are wrong; those that were not measured are not."""
+        values = self.measured(where).values
+        error = np.abs(self.given[where] - values)
+        wrong: Array = np.isfinite(values) & ~(error <= self.room(where))
+        return wrong
+
+    def is_wrong(self, where: str) -> bool:
+        """Whether a given gradient is wrong, its shape included."""
+        given = self.given[where]
+        return given is None or given.shape != self.measured(where).values.shape or bool(self.wrong(where).any())
+
+    def has_kinks(self, where: str) -> bool:
+        """Whether the slopes on the left and on the right differ in a random direction."""
+        direction = np.random.default_rng(self.seed).standard_normal(self.real.variables[where].shape)
+        return one_sided(self.real, where, self.row, direction) is not None
+
+    def _pack(self, where: str, values: Array, doubt: Array, method: str) -> Measured:
+        largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+        changed = float(np.abs(self.row).dot(np.abs(np.concatenate([y.reshape(-1) for y in self.outputs]))))
+        floor = FLOOR * max(1.0, changed / max(1.0, float(np.abs(self.real.variables[where]).max(initial=0.0))))
+        scale = max(largest, floor if np.isfinite(floor) else FLOOR)
+        return Measured(self.spread(where, values)[0], self.spread(where, doubt)[0], method, scale)
+
+    def _sample(self, size: int) -> Array:
+        if self.max_elements is None or size <= self.max_elements:
+            return np.arange(size)
+        return np.sort(self.rng.choice(size, self.max_elements, replace=False))
+
+    def spread(self, where: str, values: Array) -> Array:
+        """Return (k, n) values at the elements that were measured as k arrays like the variable."""
+        shape = self.real.variables[where].shape
+        result = np.full((len(values), int(np.prod(shape))), np.nan)
+        result[:, self.elements[where]] = values
+        return result.reshape(len(values), *shape)
