@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import tinynn as nn
-from tests.catalogue import COMPUTING
+from tests.catalogue import COMPUTING, LAYERS
 from tinynn.testing import Finding, GradientError, GradientReport, Measurement, check_gradients
 
 
@@ -140,6 +140,33 @@ def test_a_factor_of_1_and_a_billionth_is_caught(scale):
     assert "1.000000001" in str(caught.value)
 
 
+class Off(nn.Layer):
+    """A layer with a gradient that is a factor off."""
+
+    def __init__(self, layer):
+        self.layer = layer
+        self.takes_integers = layer.takes_integers
+
+    def forward(self, *x):
+        return self.layer(*x)
+
+    def backward(self, *grads):
+        return (1 + 1e-9) * self.layer.backward(*grads)
+
+
+@pytest.mark.parametrize("row", LAYERS, ids=str)
+def test_a_factor_of_1_and_a_billionth_is_caught_in_every_layer(row):
+    rng = np.random.default_rng(5)
+    with pytest.raises(GradientError) as caught:
+        check_gradients(Off(row.make(rng, np.float64)), *row.inputs(rng, np.float64, 5))
+    assert [(f.where, f.diagnosis) for f in caught.value.findings] == [("input", "factor")]
+
+
+def test_what_a_complex_step_takes_for_right_is_not():
+    with pytest.raises(GradientError, match="central"):
+        check_gradients(Scaled(function=lambda x: x * np.abs(x), derivative=np.abs), normal(2, 3))
+
+
 @pytest.mark.parametrize("method", ["complex", "central"])
 def test_a_method_can_be_asked_for(method):
     assert {row.method for row in check_gradients(nn.Tanh(), normal(2, 3), method=method).measurements} == {method}
@@ -160,7 +187,8 @@ def test_central_differences_reach_far_beyond_their_steps():
         1 + normal(2, 3) ** 2,
     )
     assert report.largest.method == "central"
-    assert report.largest.error < 1e-9
+    assert report.largest.error < 1e-11
+    assert check_gradients(nn.Tanh(), normal(20, 3), method="central").largest.error < 1e-11
 
 
 def test_a_small_part_that_is_not_analytic_is_no_false_alarm():
@@ -208,6 +236,7 @@ def test_a_mistake_beside_a_kink_is_not_excused():
     with pytest.raises(GradientError) as caught:
         check_gradients(layer, np.array([0.0, 1.0, -2.0, 3.0]))
     assert [f.diagnosis for f in caught.value.findings] == ["factor"]
+    assert caught.value.report.largest.method == "complex"
 
 
 def test_a_kink_nearby_is_none():

@@ -39,17 +39,11 @@ def missing_branch(trial: Trial, where: str, explains: Callable[[Array], bool], 
         with measuring(), traced(trial.analytic if analytic else trial.real) as (subject, trace):
             subject.outputs()
             trace.recording = False
-            whole = _slope(subject, where, trial.row, direction, analytic)
             for held in _choices(len(trace.values)):
                 trace.held = held
                 left = _slope(subject, where, trial.row, direction, analytic)
-                names = " and ".join(trace.names[number] for number in held)
                 if abs(left - given) <= room and explains(_full(trial, subject, where, analytic)):
-                    return names
-                if abs(whole - left - given) <= room:
-                    through = trial.measured(where).values - _full(trial, subject, where, analytic)
-                    if explains(through):
-                        return f"all but {names}"
+                    return " and ".join(trace.names[number] for number in held)
     except Exception:  # forward may do what only plain arrays allow
         return None
     return None
