@@ -161,8 +161,10 @@ ROWS = [
      "Linear(3, 2) expects grad of shape (2, 2), that of its output, got (2, 1)"),
     (lambda: waiting(linear), lambda m: m.backward(np.ones((2, 2)) * 1j), TypeError,
      "Linear(3, 2) expects grad to be an array of real numbers, got ndarray of dtype complex128"),
-    (lambda: waiting(linear), lambda m: m.backward(np.ones((2, 2)), 1), ValueError,
-     "Linear(3, 2) expects one gradient, got 2"),
+    (lambda: waiting(linear), lambda m: m.backward(np.ones((2, 2)), 1), TypeError,
+     "Linear.backward() takes 2 positional arguments but 3 were given"),
+    (waiting, lambda m: m.backward(np.ones((2, 2)), 1), ValueError,
+     "Sequential expects one gradient, got 2"),
     (lambda: waiting(linear), lambda m: m.backward_parameters(np.ones(3)), ValueError,
      "Linear(3, 2) expects grad of shape (2, 2), that of its output, got (3,)"),
     # Sizes and other arguments of layers

@@ -25,31 +25,35 @@ from tinynn.errors import ArgumentTypeError, DTypeError, PassError, ShapeError, 
 
 __all__ = ["wrap_backward", "wrap_forward"]
 
-_NOTHING: Any = object()
-
-
 def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a layer's ``forward`` so that each call of it becomes a `Call` in a pass.
-
-    The wrapper itself is the way of nearly every call: one array, inside the forward of another layer. `_forward` is
-    the way of all others, and of layers written by users, whose gradients are checked when they return.
-    """
-    foreign = not function.__module__.startswith("tinynn.")
+    """Wrap a layer's ``forward`` so that each call of it becomes a `Call` in a pass."""
 
     @functools.wraps(function)
-    def forward(self: Any, x: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
+    def forward(self: Any, /, *inputs: Any, **options: Any) -> Any:
         current = current_pass()
         if current is None:
-            return _outermost_forward(function, self, () if x is _NOTHING else (x, *more), options)
-        if foreign or current.unusual or more or options or x is _NOTHING:
-            return _forward(function, self, () if x is _NOTHING else (x, *more), options)
+            return _outermost_forward(function, self, inputs, options)
+        return _forward(current, function, self, inputs, options)
+
+    wrapper: Any = _short_forward(function, forward) if _is_plain(function, "x") else forward
+    wrapper.wrapper = wrapper
+    return wrapper  # type: ignore[no-any-return]
+
+
+def _short_forward(function: Callable[..., Any], forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``forward`` with a short cut: one array, through one of tinynn's own layers, inside a container."""
+
+    @functools.wraps(function)
+    def short(self: Any, x: Any) -> Any:
+        current = current_pass()
+        if current is None or current.unusual:
+            return forward(self, x)
         outer = current.active
         if outer.layer is self:  # super().forward(x): the same call
             return function(self, x)
         current.active = call = Call()
         call.layer = self
         call.saved = call.last = None
-        call.repeated = NONE
         try:
             y = function(self, x)
         except BaseException as error:
@@ -57,28 +61,29 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
             raise
         finally:
             current.active = outer
-        if current.recording:
-            try:
-                call.shape, call.dtype = y.shape, y.dtype
-            except AttributeError:
-                call.returned(y)
-            if self._pass is current:
-                outer.called_again(self)
-            else:
-                self._pass = current
-            call.before = outer.last
-            outer.last = call
+        try:
+            call.shape, call.dtype = y.shape, y.dtype
+        except AttributeError:
+            call.returned(y)
+        if self._pass is current:
+            outer.called_again(self)
+        else:
+            self._pass = current
+        call.before = outer.last
+        outer.last = call
         return y
 
-    forward.wrapper = forward  # type: ignore[attr-defined]
-    return forward
+    return short
 
 
-def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    current = current_pass()
+def _forward(
+    current: Any, function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
     outer = current.active
     if outer.layer is layer:  # super().forward(x): the same call
         return function(layer, *inputs, **options)
+    if outer.layer is None and current.thread != get_ident():  # a script's context, copied into another thread
+        raise PassError(expects(layer, "the calls under one_pass to be made in one thread", "a call in another one"))
     if options:
         inputs, options = _in_order(function, layer, inputs, options)
     if outer.layer is None:
@@ -89,7 +94,6 @@ def _forward(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], 
     current.active = call = Call()
     call.layer = layer
     call.saved = call.last = None
-    call.repeated = NONE
     try:
         y = function(layer, *inputs, **options)
     except BaseException as error:
@@ -131,14 +135,9 @@ def _outermost_forward(
             break
     recording = grad_enabled()
     last = layer._pass
-    if recording and last is not None and (last.waiting or last.joined):
+    if last is not None and (last.waiting or last.joined) and recording:
         _empty_last(last, layer)
-    current = Pass(layer, recording, integers)
-    current.active = current
-    watch = watching()
-    if watch is not None:
-        current.watch = watch
-        current.unusual = True
+    current = Pass(layer, recording, integers, watching())
     token = enter_pass(current)
     try:
         y = function(layer, *inputs, **options)
@@ -151,30 +150,42 @@ def _outermost_forward(
     if recording:
         if isinstance(y, tuple) or (type(y) is ndarray and (y.base is not None or getrefcount(y) > _ALONE)):
             y = _apart(current, inputs, y)
-        current.returned(y)
+        try:
+            current.shape, current.dtype = y.shape, y.dtype
+        except AttributeError:
+            current.returned(y)
         if layer.foreign:
             current.took(inputs)
-        if watch is not None:
-            watch.called(current, current, inputs, y)
+        if current.watch is not None:
+            current.watch.called(current, current, inputs, y)
         current.waiting = True
         layer._pass = current
     return y
 
 
 def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Wrap a layer's ``backward`` so that it undoes the latest call of the layer in the pass that it belongs to.
-
-    As with forward, the wrapper is the way of nearly every call, `_backward` that of all others.
-    """
-    foreign = not function.__module__.startswith("tinynn.")
+    """Wrap a layer's ``backward`` so that it undoes the latest call of the layer in the pass that it belongs to."""
 
     @functools.wraps(function)
-    def backward(self: Any, grad: Any = _NOTHING, /, *more: Any, **options: Any) -> Any:
+    def backward(self: Any, /, *grads: Any, **options: Any) -> Any:
         current = current_pass()
         if current is None:
-            return _outermost_backward(function, self, () if grad is _NOTHING else (grad, *more), options)
-        if foreign or current.unusual or more or options or grad is _NOTHING:
-            return _backward(function, self, () if grad is _NOTHING else (grad, *more), options)
+            return _outermost_backward(function, self, grads, options)
+        return _backward(current, function, self, grads, options)
+
+    wrapper: Any = _short_backward(function, backward) if _is_plain(function, "grad") else backward
+    wrapper.wrapper = wrapper
+    return wrapper  # type: ignore[no-any-return]
+
+
+def _short_backward(function: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``backward`` with the same short cut as `_short_forward`."""
+
+    @functools.wraps(function)
+    def short(self: Any, grad: Any) -> Any:
+        current = current_pass()
+        if current is None or current.unusual:
+            return backward(self, grad)
         outer = current.active
         if outer.layer is self:  # super().backward(grad): the same call
             return function(self, grad)
@@ -194,12 +205,12 @@ def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             current.active = outer
 
-    backward.wrapper = backward  # type: ignore[attr-defined]
-    return backward
+    return short
 
 
-def _backward(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    current = current_pass()
+def _backward(
+    current: Any, function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]
+) -> Any:
     outer = current.active
     if outer.layer is None:  # in a script under one_pass
         return _outermost_backward(function, layer, grads, options)
@@ -232,9 +243,9 @@ def _outermost_backward(
         raise PassError(nothing_to_undo(layer))
     if options:
         grads, options = _in_order(function, layer, grads, options)
-    if (not grads or (grads[0] is None and all(grad is None for grad in grads))) and layer.needs_grad:
+    if layer.needs_grad and (not grads or (grads[0] is None and all(grad is None for grad in grads))):
         raise ArgumentTypeError(expects(layer, "backward(grad) with the gradient at its output", "no grad"))
-    if current.layer is layer and current.waiting:
+    if current.waiting and current.layer is layer:
         call = current
         grads = call.accept(grads)
     else:
@@ -248,8 +259,10 @@ def _outermost_backward(
     try:
         if current.watch is not None:
             result = _watched(current.watch, function, layer, grads, options)
+        elif layer.may_overflow:
+            result = _quietly(function, layer, grads, options)
         else:
-            result = (_quietly if layer.may_overflow else _plainly)(function, layer, grads, options)
+            result = function(layer, *grads, **options)
         if layer.foreign and function.__name__ == "backward":
             call.gave(result)
         return result
@@ -265,11 +278,16 @@ def _outermost_backward(
             current.repeated = NONE  # the script has gone all the way back
 
 
-def _plainly(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
+def _is_plain(function: Callable[..., Any], name: str) -> bool:
+    """Whether a method is tinynn's own, and takes one array and nothing else."""
+    _, *parameters = inspect.signature(function).parameters.values()
+    one = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="Array")]
+    return parameters == one and function.__module__.startswith("tinynn.")
+
+
+@np.errstate(over="ignore")  # σ' of 1e20 is 0 in float32, and 1 + x² overflows on the way
+def _quietly(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
     return function(layer, *grads, **options)
-
-
-_quietly = np.errstate(over="ignore")(_plainly)  # σ' of 1e20 is 0 in float32, and 1 + x² overflows on the way
 
 
 def _watched(

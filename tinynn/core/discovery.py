@@ -123,5 +123,19 @@ def trainable(layer: Any) -> bool:
     for value in layer.__dict__.values():
         if type(value) is Parameter and value.requires_grad:
             return True
-    values = (value for _, found in walk(layer) for _, value in own(found))
-    return any(isinstance(value, Parameter) and value.requires_grad for value in values)
+    return any(_trainable(value, (id(layer),)) for value in layer.__dict__.values())
+
+
+def _trainable(value: Any, path: tuple[int, ...]) -> bool:
+    if isinstance(value, Parameter):
+        return value.requires_grad
+    if id(value) in path:
+        return False
+    if isinstance(value, (list, tuple, dict)):
+        items = value.values() if isinstance(value, dict) else value
+    elif hasattr(value, "named_children"):
+        items = vars(value).values()
+    else:
+        return False
+    path = (*path, id(value))
+    return any(_trainable(item, path) for item in items)

@@ -51,7 +51,9 @@ class Loss(Layer):
             ShapeError: for a mean over nothing.
         """
         if self.reduction == "half":
-            count = 2.0 if losses.ndim <= 1 else 2.0 * len(losses)
+            if losses.ndim <= 1 and losses.size:
+                return 0.5
+            count = 2.0 * len(losses)
         elif self.reduction == "mean":
             count = float(losses.size)
         else:

@@ -55,7 +55,7 @@ class Call:
         prints: fingerprints of what its backward relies on, taken by `detect_anomaly` alone.
         prediction: the fingerprint of the prediction, likewise, where the layer is a loss.
         result: the fingerprint of the output, likewise.
-        repeated: the ids of the layers that were called in it more than once.
+        repeated: the ids of the layers that were called in it more than once; unset where there are none.
     """
 
     __slots__ = (
@@ -157,7 +157,7 @@ class Call:
                 break
         else:
             raise PassError(nothing_to_undo(layer))
-        if id(layer) in self.repeated:
+        if id(layer) in getattr(self, "repeated", NONE):
             what = f"the {type(later.layer).__name__} called after it to be undone first (it was called more than once)"
             remedy = "call backward in the reverse order of forward"
             raise PassError(expects(layer, what, "its own backward", remedy))
@@ -166,8 +166,9 @@ class Call:
 
     def called_again(self, layer: Any) -> None:
         """Take down a layer that has taken part in the pass before, if that was inside this very call."""
-        if id(layer) not in self.repeated and any(call.layer is layer for call in self.inside()):
-            self.repeated |= {id(layer)}
+        known = getattr(self, "repeated", NONE)
+        if id(layer) not in known and any(call.layer is layer for call in self.inside()):
+            self.repeated = known | {id(layer)}
 
     def holder(self, layer: Any) -> Call | None:
         """Return the call, this one or one inside it, in which ``layer`` was called last."""
@@ -226,7 +227,7 @@ class Pass(Call):
         joined: whether it stands for a script, in which several outermost calls may be made.
         recording: whether calls are kept; false under `no_grad`.
         thread: the thread that it belongs to.
-        unusual: whether nested calls have to look at more than the call around them: there is a script, or integers.
+        unusual: whether a call inside has more to do than to be recorded.
         waiting: whether it can be undone.
         watch: what looks at every call under `detect_anomaly`.
     """
@@ -235,17 +236,17 @@ class Pass(Call):
 
     active: Any
 
-    def __init__(self, layer: Any, recording: bool, integers: bool = False) -> None:
+    def __init__(self, layer: Any, recording: bool, integers: bool = False, watch: Any = None) -> None:
+        self.active = self
         self.layer = layer
-        self.saved = self.last = self.active = None
-        self.repeated = NONE
+        self.saved = self.last = None
         self.integers = integers
-        self.joined = layer is None
+        self.joined = joined = layer is None
         self.recording = recording
         self.thread = get_ident()
-        self.unusual = integers or self.joined
+        self.unusual = integers or joined or not recording or watch is not None
         self.waiting = False
-        self.watch: Any = None
+        self.watch = watch
 
     def empty(self) -> None:
         """Let go of everything that was saved, and of the layer, which holds the pass."""
@@ -319,18 +320,18 @@ class no_grad(contextlib.ContextDecorator):
 
     def __enter__(self) -> None:
         current = current_pass()
-        recording = current is not None and current.recording
-        _suspended.set((grad_enabled(), current, recording, _suspended.get()))
+        before = None if current is None else (current.recording, current.unusual)
+        _suspended.set((grad_enabled(), current, before, _suspended.get()))
         _grad_enabled.set(False)
         if current is not None:
-            current.recording = False
+            current.recording, current.unusual = False, True
 
     def __exit__(self, *exception: object) -> None:
-        enabled, current, recording, before = _suspended.get()
-        _suspended.set(before)
+        enabled, current, before, outside = _suspended.get()
+        _suspended.set(outside)
         _grad_enabled.set(enabled)
         if current is not None:
-            current.recording = recording
+            current.recording, current.unusual = before
 
 
 @contextlib.contextmanager
@@ -351,7 +352,6 @@ def one_pass() -> Generator[None]:
         yield
         return
     joined = Pass(None, grad_enabled())
-    joined.active = joined
     token = enter_pass(joined)
     try:
         yield

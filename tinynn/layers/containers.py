@@ -70,8 +70,10 @@ class Sequential(Layer):
     def backward_parameters(self, *grads: Any) -> None:
         grad: Any = grads if len(grads) != 1 else grads[0]
         layers = list(self._layers.values())
-        first = next((index for index, layer in enumerate(layers) if discovery.trainable(layer)), None)
-        if first is None:
+        first = 0
+        while first < len(layers) and not discovery.trainable(layers[first]):
+            first += 1
+        if first == len(layers):
             return
         for layer in layers[:first:-1]:
             grad = layer.backward(*grad) if isinstance(grad, tuple) else layer.backward(grad)
