@@ -46,6 +46,10 @@ def cross_entropy():
     return nn.CrossEntropyLoss()
 
 
+def nll():
+    return nn.NLLLoss()
+
+
 def nothing():
     return None
 
@@ -132,6 +136,96 @@ ROWS = [
     (cross_entropy, lambda m: m(1.0, 0), ValueError,
      "CrossEntropyLoss(reduction='mean') expects prediction with an axis of classes, (N, C) or (C,), got "
      "()"),
+    (cross_entropy, lambda m: m(np.ones((2, 0)), [0, 0]), ValueError,
+     "CrossEntropyLoss(reduction='mean') expects prediction with at least one class, got (2, 0)"),
+    (nothing, lambda _: nn.CrossEntropyLoss(ignore_index=2)(X, [0, 3]), ValueError,
+     "CrossEntropyLoss(ignore_index=2, reduction='mean') expects labels from 0 to 2, got 3 for sample 1"),
+    (nothing, lambda _: nn.CrossEntropyLoss(ignore_index=2)(X, X), ValueError,
+     "CrossEntropyLoss(ignore_index=2, reduction='mean') expects labels, since it has an ignore_index, got probabilities; "
+     "only a label can be ignored"),
+    (cross_entropy, lambda m: m(X, [-100, -100]), ValueError,
+     "CrossEntropyLoss(reduction='mean') expects labels that weigh something to average over, got none; leave such batches "
+     "out or use reduction='sum'"),
+    (nothing, lambda _: nn.CrossEntropyLoss([1, 2])(X, [0, 1]), ValueError,
+     "CrossEntropyLoss(weight=..., reduction='mean') expects prediction of 2 classes, as many as there are weights, got (2, 3)"),
+    (nothing, lambda _: nn.CrossEntropyLoss([[1, 2, 3]]), ValueError,
+     "CrossEntropyLoss expects weight of shape (C,), a number for each class, got (1, 3)"),
+    (nothing, lambda _: nn.CrossEntropyLoss([1, np.nan, 3]), ValueError,
+     "CrossEntropyLoss expects weight to be finite numbers, got nan among them"),
+    (nothing, lambda _: nn.CrossEntropyLoss("balanced"), TypeError,
+     "CrossEntropyLoss expects weight to be an array of real numbers, got str of dtype <U8"),
+    (nothing, lambda _: nn.CrossEntropyLoss(ignore_index=1.0), TypeError,
+     "CrossEntropyLoss expects ignore_index to be an integer, got 1.0"),
+    (nothing, lambda _: nn.CrossEntropyLoss(label_smoothing=1.5), ValueError,
+     "CrossEntropyLoss expects a finite label_smoothing >= 0 and <= 1, got 1.5"),
+    (nothing, lambda _: nn.CrossEntropyLoss(size_average=True), TypeError,
+     "CrossEntropyLoss expects no argument 'size_average', got size_average=True; drop it: reduction says it"),
+    (nothing, lambda _: nn.L1Loss(reduce=False), TypeError,
+     "L1Loss expects no argument 'reduce', got reduce=False; drop it: reduction says it"),
+    (nll, lambda m: m(X, [0, 3]), ValueError, "NLLLoss(reduction='mean') expects labels from 0 to 2, got 3 for sample 1"),
+    (nll, lambda m: m(X, [0, -1]), ValueError, "NLLLoss(reduction='mean') expects labels from 0 to 2, got -1 for sample 1"),
+    (nll, lambda m: m(X, [0.0, 1.0]), TypeError,
+     "NLLLoss(reduction='mean') expects labels as integers, got labels of dtype float64; write labels.astype(int)"),
+    (nll, lambda m: m(X, X), ValueError,
+     "NLLLoss(reduction='mean') expects target as labels of shape (2,), got (2, 3)"),
+    (nll, lambda m: m(np.ones((0, 3)), np.ones(0, int)), ValueError,
+     "NLLLoss(reduction='mean') expects at least one element to average over, got shape (0,); leave empty batches out or "
+     "use reduction='sum'"),
+    (nothing, lambda _: nn.L1Loss()(X, X[0]), ValueError,
+     "L1Loss(reduction='mean') expects target of shape (2, 3), that of prediction, got (3,)"),
+    (nothing, lambda _: nn.SmoothL1Loss(beta=-1), ValueError, "SmoothL1Loss expects a finite beta >= 0, got -1.0"),
+    (nothing, lambda _: nn.HuberLoss(delta=0), ValueError, "HuberLoss expects a finite delta > 0, got 0.0"),
+    (nothing, lambda _: nn.HuberLoss(0.5), TypeError,
+     "HuberLoss expects reduction to be one of 'mean', 'sum', 'none', got 0.5"),
+    (nothing, lambda _: nn.BCELoss()([[0.5, 1.0], [0.0, 1.25]], [[0, 1], [0, 1]]), ValueError,
+     "BCELoss(reduction='mean') expects predictions from 0 to 1, got 1.25 for sample (1, 1); put a Sigmoid before it, or take "
+     "BCEWithLogitsLoss"),
+    (nothing, lambda _: nn.BCELoss()([0.5, -0.25], [0, 1]), ValueError,
+     "BCELoss(reduction='mean') expects predictions from 0 to 1, got -0.25 for sample 1; put a Sigmoid before it, or take "
+     "BCEWithLogitsLoss"),
+    (nothing, lambda _: nn.BCELoss(weight=[1, 2])(X / 5, X / 5), ValueError,
+     "BCELoss(weight=..., reduction='mean') expects prediction whose last axes fit weight of shape (2,), got (2, 3)"),
+    (nothing, lambda _: nn.BCEWithLogitsLoss(pos_weight=[1, 2])(X, X), ValueError,
+     "BCEWithLogitsLoss(reduction='mean', pos_weight=...) expects prediction whose last axes fit pos_weight of shape (2,), got "
+     "(2, 3)"),
+    (nothing, lambda _: nn.BCEWithLogitsLoss(pos_weight=np.inf), ValueError,
+     "BCEWithLogitsLoss expects pos_weight to be finite numbers, got inf among them"),
+    (nothing, lambda _: nn.KLDivLoss(log_target=1), TypeError, "KLDivLoss expects log_target to be True or False, got 1"),
+    (nothing, lambda _: nn.KLDivLoss(reduction="avg"), ValueError,
+     "KLDivLoss expects reduction to be one of 'mean', 'batchmean', 'sum', 'none', got 'avg'"),
+    (nothing, lambda _: nn.KLDivLoss(reduction="batchmean")(X[:0], X[:0]), ValueError,
+     "KLDivLoss(reduction='batchmean') expects at least one element to average over, got shape (0, 3); leave empty batches out "
+     "or use reduction='sum'"),
+    (nothing, lambda _: nn.PoissonNLLLoss(1), TypeError, "PoissonNLLLoss expects log_input to be True or False, got 1"),
+    (nothing, lambda _: nn.PoissonNLLLoss(eps=-1), ValueError, "PoissonNLLLoss expects a finite eps >= 0, got -1.0"),
+    (nothing, lambda _: nn.GaussianNLLLoss(eps=0), ValueError, "GaussianNLLLoss expects a finite eps > 0, got 0.0"),
+    (nothing, lambda _: nn.GaussianNLLLoss()(X, X, [[1, 1, 1], [1, -2, 1]]), ValueError,
+     "GaussianNLLLoss(reduction='mean') expects var to be at least 0, got -2.0 for sample (1, 1)"),
+    (nothing, lambda _: nn.GaussianNLLLoss()(X, X, np.ones(3)), ValueError,
+     "GaussianNLLLoss(reduction='mean') expects var of shape (2, 3), that of prediction, or (2,), or with axes of length 1, got (3,)"),
+    (nothing, lambda _: nn.GaussianNLLLoss()(X, X[0], X), ValueError,
+     "GaussianNLLLoss(reduction='mean') expects target of shape (2, 3), that of prediction, got (3,)"),
+    (nothing, lambda _: nn.CosineEmbeddingLoss()(X, X, [1, 0]), ValueError,
+     "CosineEmbeddingLoss(reduction='mean') expects targets of 1 and -1, got 0 for sample 1"),
+    (nothing, lambda _: nn.CosineEmbeddingLoss()(X, X[:1], [1, 1]), ValueError,
+     "CosineEmbeddingLoss(reduction='mean') expects x2 of shape (2, 3), that of x1, got (1, 3)"),
+    (nothing, lambda _: nn.CosineEmbeddingLoss()(X, X, 1), ValueError,
+     "CosineEmbeddingLoss(reduction='mean') expects target of shape (2,), a number for each pair, got ()"),
+    (nothing, lambda _: nn.CosineEmbeddingLoss()(X[None], X[None], [[1, 1]]), ValueError,
+     "CosineEmbeddingLoss(reduction='mean') expects x1 of shape (N, D) or (D,), got (1, 2, 3)"),
+    (nothing, lambda _: nn.CosineEmbeddingLoss(float("nan")), ValueError,
+     "CosineEmbeddingLoss expects a finite margin, got nan"),
+    (nothing, lambda _: nn.TripletMarginLoss(0), ValueError, "TripletMarginLoss expects a finite margin > 0, got 0.0"),
+    (nothing, lambda _: nn.TripletMarginLoss(p=0), ValueError, "TripletMarginLoss expects a finite p > 0, got 0.0"),
+    (nothing, lambda _: nn.TripletMarginLoss(swap=1), TypeError, "TripletMarginLoss expects swap to be True or False, got 1"),
+    (nothing, lambda _: nn.TripletMarginLoss(eps=-1), ValueError, "TripletMarginLoss expects a finite eps >= 0, got -1.0"),
+    (nothing, lambda _: nn.TripletMarginLoss()(X, X, X[:1]), ValueError,
+     "TripletMarginLoss(reduction='mean') expects negative of shape (2, 3), that of anchor, got (1, 3)"),
+    (nothing, lambda _: nn.TripletMarginLoss()(1.0, 2.0, 3.0), ValueError,
+     "TripletMarginLoss(reduction='mean') expects anchor of shape (..., D), got ()"),
+    (nothing, lambda _: nn.HingeEmbeddingLoss()(X, [[1, -1, 1], [1, 1, 0]]), ValueError,
+     "HingeEmbeddingLoss(reduction='mean') expects targets of 1 and -1, got 0.0 for sample (1, 2)"),
+    (nothing, lambda _: nn.HingeEmbeddingLoss(margin="1"), TypeError, "HingeEmbeddingLoss expects a finite margin, got '1'"),
     (nothing, lambda _: nn.MSELoss(reduction="avg"), ValueError,
      "MSELoss expects reduction to be one of 'half', 'mean', 'sum', 'none', got 'avg'"),
     (nothing, lambda _: nn.CrossEntropyLoss(reduction="half"), ValueError,
@@ -161,8 +255,6 @@ ROWS = [
      "Linear(3, 2) expects grad of shape (2, 2), that of its output, got (2, 1)"),
     (lambda: waiting(linear), lambda m: m.backward(np.ones((2, 2)) * 1j), TypeError,
      "Linear(3, 2) expects grad to be an array of real numbers, got ndarray of dtype complex128"),
-    (lambda: waiting(linear), lambda m: m.backward(np.ones((2, 2)), 1), TypeError,
-     "Linear.backward() takes 2 positional arguments but 3 were given"),
     (waiting, lambda m: m.backward(np.ones((2, 2)), 1), ValueError,
      "Sequential expects one gradient, got 2"),
     (lambda: waiting(linear), lambda m: m.backward_parameters(np.ones(3)), ValueError,
@@ -210,6 +302,42 @@ ROWS = [
     (nothing, lambda _: nn.Elementwise(np.sin, 3), TypeError,
      "Elementwise expects a function and its derivative, as in Elementwise(np.sin, np.cos), got <ufunc "
      "'sin'> and 3"),
+    # Activations
+    (nothing, lambda _: nn.Tanh(np.tanh), TypeError, "Tanh expects no arguments, got <ufunc 'tanh'>"),
+    (nothing, lambda _: nn.SiLU(1.0), TypeError, "SiLU expects no arguments, got 1.0"),
+    (nothing, lambda _: nn.LeakyReLU("0.1"), TypeError, "LeakyReLU expects a finite negative_slope, got '0.1'"),
+    (nothing, lambda _: nn.LeakyReLU(float("nan")), ValueError, "LeakyReLU expects a finite negative_slope, got nan"),
+    (nothing, lambda _: nn.ELU(alpha=None), TypeError, "ELU expects a finite alpha, got None"),
+    (nothing, lambda _: nn.CELU(alpha=0), ValueError, "CELU expects a finite alpha > 0, got 0.0"),
+    (nothing, lambda _: nn.CELU(alpha=-1), ValueError, "CELU expects a finite alpha > 0, got -1.0"),
+    (nothing, lambda _: nn.Softplus(beta=0), ValueError, "Softplus expects a finite beta > 0, got 0.0"),
+    (nothing, lambda _: nn.Softplus(threshold=np.inf), ValueError, "Softplus expects a finite threshold, got inf"),
+    (nothing, lambda _: nn.Hardtanh(1.0, 1.0), ValueError, "Hardtanh expects a finite max_val > 1, got 1.0"),
+    (nothing, lambda _: nn.Hardtanh("a"), TypeError, "Hardtanh expects a finite min_val, got 'a'"),
+    (nothing, lambda _: nn.GELU("erf"), ValueError, "GELU expects approximate to be one of 'none', 'tanh', got 'erf'"),
+    (nothing, lambda _: nn.GELU(True), TypeError, "GELU expects approximate to be one of 'none', 'tanh', got True"),
+    (nothing, lambda _: nn.PReLU(0), ValueError, "PReLU expects num_parameters to be a positive integer, got 0"),
+    (nothing, lambda _: nn.PReLU(init=[0.1]), TypeError, "PReLU expects a finite init, got [0.1]"),
+    (nothing, lambda _: nn.PReLU(dtype=int), TypeError,
+     "PReLU expects dtype to be float32 or float64, got <class 'int'>"),
+    (nothing, lambda _: nn.PReLU(device="cpu"), TypeError,
+     "PReLU expects no argument 'device', got device='cpu'; drop it: arrays live in main memory"),
+    (lambda: nn.PReLU(3), lambda m: m(X[0]), ValueError, "PReLU(3) expects x of shape (samples, 3, ...), got (3,)"),
+    (lambda: nn.PReLU(3), lambda m: m(X.T), ValueError, "PReLU(3) expects x of shape (samples, 3, ...), got (3, 2)"),
+    *(
+        (nothing, lambda _, cls=cls: cls(), TypeError,
+         f"{cls.__name__} expects dim to be the number of an axis, got None; write dim=1 for scores of shape "
+         "(samples, classes, ...), dim=-1 for the last axis")
+        for cls in (nn.Softmax, nn.Softmin, nn.LogSoftmax)
+    ),
+    (nothing, lambda _: nn.Softmax(1.0), TypeError, "Softmax expects dim to be an integer, got 1.0"),
+    (nothing, lambda _: nn.LogSoftmax(dim=True), TypeError, "LogSoftmax expects dim to be an integer, got True"),
+    (lambda: nn.Softmax(dim=1), lambda m: m(X[0]), ValueError,
+     "Softmax(dim=1) expects an array with an axis 1, got one of shape (3,)"),
+    (lambda: nn.LogSoftmax(dim=-2), lambda m: m(X[0]), ValueError,
+     "LogSoftmax(dim=-2) expects an array with an axis -2, got one of shape (3,)"),
+    (lambda: nn.Softmin(dim=1), lambda m: m([]), ValueError,
+     "Softmin(dim=1) expects an array with an axis 1, got one of shape (0,)"),
     # Containers
     (nothing, lambda _: nn.Sequential(3), TypeError, "Sequential expects layers, got 3; pass layers one by one"),
     (nothing, lambda _: nn.Sequential(nn.ReLU), TypeError,
@@ -272,6 +400,38 @@ ROWS = [
              "fast one"),
         ]
     ),
+    *(
+        (linear, lambda m, options=options: nn.AdamW(m.parameters(), **options), error, "AdamW expects " + message)
+        for options, error, message in [
+            ({"lr": 0}, ValueError, "a finite lr > 0, got 0.0"),
+            ({"lr": float("nan")}, ValueError, "a finite lr > 0, got nan"),
+            ({"lr": "0.1"}, TypeError, "a finite lr > 0, got '0.1'"),
+            ({"betas": 0.9}, TypeError, "betas to be two numbers, got 0.9"),
+            ({"betas": (0.9,)}, TypeError, "betas to be two numbers, got (0.9,)"),
+            ({"betas": (0.9, 0.99, 0.999)}, TypeError, "betas to be two numbers, got (0.9, 0.99, 0.999)"),
+            ({"betas": "ab"}, TypeError, "betas to be two numbers, got 'ab'"),
+            ({"betas": (1.0, 0.999)}, ValueError, "a finite betas[0] >= 0 and < 1, got 1.0"),
+            ({"betas": [0.9, -0.1]}, ValueError, "a finite betas[1] >= 0 and < 1, got -0.1"),
+            ({"betas": (0.9, float("nan"))}, ValueError, "a finite betas[1] >= 0 and < 1, got nan"),
+            ({"betas": (None, 0.9)}, TypeError, "a finite betas[0] >= 0 and < 1, got None"),
+            ({"eps": -1e-8}, ValueError, "a finite eps >= 0, got -1e-08"),
+            ({"eps": "0"}, TypeError, "a finite eps >= 0, got '0'"),
+            ({"weight_decay": -1}, ValueError, "a finite weight_decay >= 0, got -1.0"),
+            ({"weight_decay": float("inf")}, ValueError, "a finite weight_decay >= 0, got inf"),
+            ({"amsgrad": 1}, TypeError, "amsgrad to be True or False, got 1"),
+            ({"maximize": None}, TypeError, "maximize to be True or False, got None"),
+            ({"capturable": True}, TypeError,
+             "no argument 'capturable', got capturable=True; drop it: there are no graphs to capture"),
+            ({"differentiable": True}, TypeError,
+             "no argument 'differentiable', got differentiable=True; drop it: an optimizer step has no gradient here"),
+        ]
+    ),
+    (linear, lambda m: nn.Adam(m.parameters(), betas=(2, 0.9)), ValueError,
+     "Adam expects a finite betas[0] >= 0 and < 1, got 2.0"),
+    (linear, lambda m: nn.Adam(m.parameters(), decoupled_weight_decay="yes"), TypeError,
+     "Adam expects decoupled_weight_decay to be True or False, got 'yes'"),
+    (linear, lambda m: nn.Adam([{"params": m.parameters(), "momentum": 0.9}]), TypeError,
+     "Adam expects the options lr, betas, eps, weight_decay, amsgrad, maximize, decoupled_weight_decay, got momentum"),
     # State of another architecture
     (linear, lambda m: m.load_state_dict(nn.Linear(3, 4, bias=False).state_dict()), ValueError,
      "Linear expects the state of the same architecture, got\n  missing: bias\n  weight: "
@@ -353,7 +513,7 @@ def test_what_raised_works_afterwards_as_if_nothing_had_happened(row):
     with pytest.raises(error):
         do(thing)
     if isinstance(thing, nn.Loss):
-        target = [0, 1] if isinstance(thing, nn.CrossEntropyLoss) else X + 1
+        target = [0, 1] if isinstance(thing, (nn.CrossEntropyLoss, nn.NLLLoss)) else X + 1
         assert thing(X, target) == fresh(X, target)
         np.testing.assert_array_equal(thing.backward(), fresh.backward())
     elif isinstance(thing, nn.Layer) and not isinstance(thing, nn.Residual):
@@ -404,6 +564,7 @@ def test_right_arguments_beside_the_wrong_ones():
     assert nn.Linear(np.int64(3), np.uint8(2), np.False_).bias is None
     assert nn.SGD(linear().parameters(), lr=np.float32(2), momentum=1).param_groups[0]["lr"] == 2
     assert nn.SGD([linear().weight] * 2).param_groups[0]["params"][1:] == []
+    assert nn.Adam(linear().parameters(), betas=[0, 0.5], eps=0).param_groups[0]["betas"] == (0.0, 0.5)
     assert len(nn.data.batches(X, X, batch_size=np.int64(2), shuffle=True, rng=0)) == 1
     assert len(nn.Sequential()) == 0
     assert nn.CrossEntropyLoss()(X, np.array([0, 2], np.uint8)) > 0

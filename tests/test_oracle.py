@@ -6,6 +6,7 @@ float64 result, it is 1e-5 or twice the distance of PyTorch's own float32 result
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -21,9 +22,10 @@ INDEX = json.loads(VECTORS.pop("index").item())
 DTYPES = ("float64", "float32")
 
 
-def cases(kind):
-    """Return (case, dtype) for all cases of one kind."""
-    names = [name for name in INDEX if name.startswith(f"{kind}: ")]
+def cases(*kinds, having=None):
+    """Return (case, dtype) for all cases of some kinds, or for those that have something."""
+    names = [name for name in INDEX if name.startswith(tuple(f"{kind}: " for kind in kinds))]
+    names = [name for name in names if having is None or INDEX[name][having]]
     pairs = [(name, dtype) for name in names for dtype in INDEX[name].get("dtypes", DTYPES)]
     return pytest.mark.parametrize(("case", "dtype"), pairs, ids=[f"{name}, {dtype}" for name, dtype in pairs])
 
@@ -77,12 +79,15 @@ def test_the_vectors_are_small_and_cover_everything_that_pytorch_has():
         assert f'["{layer}"' in specs
     losses = {(config["kind"], config["reduction"]) for name, config in INDEX.items() if name.startswith("loss: ")}
     assert losses == {(k, r) for k in ("MSELoss", "CrossEntropyLoss") for r in ("mean", "sum", "none")}
-    options = [config["options"] for name, config in INDEX.items() if name.startswith("sgd: ")]
-    for name in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"):
-        for other in ("lr", "momentum", "dampening", "weight_decay", "nesterov", "maximize"):
-            pairs = {(row[name], row[other]) for row in options}
+    for kind, own in (("SGD", ()), ("Adam", ()), ("AdamW", ("decoupled_weight_decay",))):
+        rows = [config for name, config in INDEX.items() if name.startswith(f"{kind.lower()}: ")]
+        names = set(getattr(nn, kind)([nn.Parameter(0.0)]).defaults) - set(own)
+        for name, other in itertools.product(names, repeat=2):
+            pairs = {(str(row["options"][name]), str(row["options"][other])) for row in rows}
             impossible = {name, other} == {"nesterov", "momentum"} or {name, other} == {"nesterov", "dampening"}
             assert len(pairs) == (2 if name == other else 3 if impossible else 4)
+        assert any(row["other"] for row in rows)
+        assert kind == "SGD" or any(row["frozen"] for row in rows)
 
 
 @cases("layer")
@@ -195,24 +200,78 @@ def test_uniform_initialisers_fill_the_whole_interval_and_no_more(name):
     assert -bound <= weight.data.min() < -0.999 * bound
 
 
-@cases("sgd")
-def test_sgd_fed_recorded_gradients_moves_as_pytorchs(case, dtype):
-    shared, config = VECTORS["sgd"], INDEX[case]
-    parameters = [nn.Parameter(shared[name].astype(dtype)) for name in ("weight", "bias")]
-    groups = [{"params": parameters[:1]}, {"params": parameters[1:], **(config["other"] or {})}]
-    optimizer = nn.SGD(groups if config["other"] else parameters, **config["options"])
-    kept = []
-    for step, grad in enumerate(shared["grads"].astype(dtype), start=1):
-        optimizer.zero_grad()
-        for parameter, part in zip(parameters, (grad[:6].reshape(3, 2), grad[6:]), strict=True):
-            parameter.add_grad(part)
-        optimizer.step()
-        if step in INDEX["sgd"]["steps"]:
-            kept.append(np.concatenate([parameter.data.reshape(-1) for parameter in parameters]))
-    if config["options"]["momentum"]:
-        buffers = [optimizer.state[parameter]["momentum_buffer"] for parameter in parameters]
-        kept.append(np.concatenate([buffer.reshape(-1) for buffer in buffers]))
-    assert_agrees(np.stack(kept), VECTORS[case], "kept", dtype)
+class Run:
+    """An optimizer of a case on its way through the recorded gradients."""
+
+    def __init__(self, case, dtype):
+        self.config, self.recorded, self.dtype = INDEX[case], VECTORS["optimizer"], dtype
+        self.parameters = [nn.Parameter(self.recorded[name].astype(dtype)) for name in ("weight", "bias")]
+        groups = [{"params": self.parameters[:1]}, {"params": self.parameters[1:], **(self.config["other"] or {})}]
+        kind = getattr(nn, self.config["class"])
+        self.optimizer = kind(groups if self.config["other"] else self.parameters, **self.config["options"])
+        self.kept = []
+
+    def go(self, first, last):
+        for step, grad in enumerate(self.recorded["grads"].astype(self.dtype), start=1):
+            if first <= step <= last:
+                self.optimizer.zero_grad()
+                self.parameters[1].requires_grad = step not in self.config["frozen"]
+                for parameter, part in zip(self.parameters, (grad[:6].reshape(3, 2), grad[6:]), strict=True):
+                    parameter.add_grad(part)
+                self.optimizer.step()
+                if step in INDEX["optimizer"]["steps"]:
+                    self.kept.append(self.row([parameter.data for parameter in self.parameters]))
+        return self
+
+    def row(self, values):
+        return np.concatenate([np.reshape(value, -1) for value in values]).astype(self.dtype)
+
+    def put(self, row):
+        """Set the parameters to what a row holds."""
+        self.parameters[0].data, self.parameters[1].data = row[:6].reshape(3, 2), row[6:]
+
+
+def remembered(record, step):
+    """Return the names of what PyTorch's optimizer remembers after a step."""
+    return [name.removesuffix(f" {step}.float64") for name in record.dtype.names if name.endswith(f" {step}.float64")]
+
+
+@cases("sgd", "adam", "adamw")
+def test_optimizers_fed_recorded_gradients_move_as_pytorchs(case, dtype):
+    run = Run(case, dtype).go(1, 100)
+    assert_agrees(np.stack(run.kept), VECTORS[case], "kept", dtype)
+    names = remembered(VECTORS[case], 100)
+    assert all(set(state) == set(names) for state in run.optimizer.state.values())
+    for name in names:
+        row = run.row([run.optimizer.state[parameter][name] for parameter in run.parameters])
+        assert_agrees(row, VECTORS[case], f"{name} 100", dtype)
+
+
+@cases("sgd", "adam", "adamw")
+def test_optimizers_saved_and_loaded_halfway_move_as_pytorchs(case, dtype):
+    run, twin, halfway = Run(case, dtype), Run(case, dtype), INDEX["optimizer"]["halfway"]
+    run.go(1, halfway)
+    twin.go(1, 3)  # it is not fresh either
+    twin.kept = run.kept
+    twin.put(run.row([parameter.data for parameter in run.parameters]))
+    twin.optimizer.load_state_dict(run.optimizer.state_dict())
+    twin.go(halfway + 1, 100)
+    assert_agrees(np.stack(twin.kept), VECTORS[case], "kept", dtype)
+
+
+@cases("sgd", "adam", "adamw", having="halfway")
+def test_a_state_that_pytorch_saved_is_taken_up(case, dtype):
+    record, run, halfway = VECTORS[case], Run(case, dtype), INDEX["optimizer"]["halfway"]
+    run.put(record[f"halfway.{dtype}"])
+    state = {0: {}, 1: {}}
+    for name in remembered(record, halfway):
+        row = record[f"{name} {halfway}.{dtype}"]
+        parts = row if row.size == 2 else (row[:6].reshape(3, 2), row[6:])
+        for index, part in enumerate(parts):
+            state[index][name] = np.asarray(part, np.float32) if name == "step" else part  # as PyTorch has it
+    run.optimizer.load_state_dict({"state": state, "param_groups": INDEX[case]["halfway"]})
+    run.go(halfway + 1, 100)
+    assert_agrees(run.kept[-1], {f"kept.{name}": record[f"kept.{name}"][-1] for name in DTYPES}, "kept", dtype)
 
 
 @cases("trajectory")
@@ -220,7 +279,10 @@ def test_models_learn_along_pytorchs_trajectory(case, dtype):
     config, record = INDEX[case], VECTORS[case]
     model = loaded(config["spec"], record, dtype)
     loss_fn = getattr(nn, config["kind"])(reduction=config["reduction"])
-    optimizer = nn.SGD(model.parameters(), **config["options"])
+    if config["tied"]:
+        model[2].weight = model[0].weight
+    options = {"optimizer": "SGD", **config["options"]}
+    optimizer = getattr(nn, options.pop("optimizer"))(model.parameters(), **options)
     inputs, targets = VECTORS["trajectory"][f"inputs:{config['size']}"].astype(dtype), record["targets"]
     losses = []
     for step in range(100):

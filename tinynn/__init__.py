@@ -8,34 +8,114 @@ from tinynn.core.loss import Loss
 from tinynn.core.optimizer import Optimizer
 from tinynn.core.parameter import Buffer, Parameter
 from tinynn.core.passes import no_grad, one_pass
-from tinynn.layers.activations import ArctanSigmoid, ReLU, Sigmoid, Tanh
-from tinynn.layers.containers import Residual, Sequential
+from tinynn.layers.activations import (
+    CELU,
+    ELU,
+    GELU,
+    SELU,
+    ArctanSigmoid,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
+    LeakyReLU,
+    LogSigmoid,
+    Mish,
+    PReLU,
+    ReLU,
+    ReLU6,
+    Sigmoid,
+    SiLU,
+    Softplus,
+    Softsign,
+    Tanh,
+    Tanhshrink,
+)
+from tinynn.layers.batch_normalization import BatchNorm1d, BatchNorm2d
+from tinynn.layers.bilinear import Bilinear
+from tinynn.layers.branches import Add, Concatenate, Multiply, Residual
+from tinynn.layers.containers import Sequential
+from tinynn.layers.dropout import AlphaDropout, Dropout
 from tinynn.layers.elementwise import Elementwise
+from tinynn.layers.embedding import Embedding
 from tinynn.layers.linear import Identity, Linear
-from tinynn.losses.classification import CrossEntropyLoss
-from tinynn.losses.regression import MSELoss
+from tinynn.layers.normalization import GroupNorm, LayerNorm, RMSNorm
+from tinynn.layers.shape import Flatten, Unflatten
+from tinynn.layers.softmax import LogSoftmax, Softmax, Softmin
+from tinynn.losses.binary import BCELoss, BCEWithLogitsLoss
+from tinynn.losses.classification import CrossEntropyLoss, NLLLoss
+from tinynn.losses.distributions import GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
+from tinynn.losses.embedding import CosineEmbeddingLoss, HingeEmbeddingLoss, TripletMarginLoss
+from tinynn.losses.regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
+from tinynn.optim.adam import Adam, AdamW
 from tinynn.optim.sgd import SGD
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "SELU",
     "SGD",
+    "Adam",
+    "AdamW",
+    "Add",
+    "AlphaDropout",
     "ArctanSigmoid",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "Bilinear",
     "Buffer",
+    "Concatenate",
+    "CosineEmbeddingLoss",
     "CrossEntropyLoss",
+    "Dropout",
     "Elementwise",
+    "Embedding",
+    "Flatten",
+    "GaussianNLLLoss",
+    "GroupNorm",
+    "Hardsigmoid",
+    "Hardswish",
+    "Hardtanh",
+    "HingeEmbeddingLoss",
+    "HuberLoss",
     "Identity",
+    "KLDivLoss",
+    "L1Loss",
     "Layer",
+    "LayerNorm",
+    "LeakyReLU",
     "Linear",
+    "LogSigmoid",
+    "LogSoftmax",
     "Loss",
     "MSELoss",
+    "Mish",
+    "Multiply",
+    "NLLLoss",
     "Optimizer",
+    "PReLU",
     "Parameter",
+    "PoissonNLLLoss",
+    "RMSNorm",
     "ReLU",
+    "ReLU6",
     "Residual",
     "Sequential",
+    "SiLU",
     "Sigmoid",
+    "SmoothL1Loss",
+    "Softmax",
+    "Softmin",
+    "Softplus",
+    "Softsign",
     "Tanh",
+    "Tanhshrink",
+    "TripletMarginLoss",
+    "Unflatten",
     "data",
     "detect_anomaly",
     "errors",

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 
 import tinynn as nn
+from tinynn.core import block
 from tinynn.errors import ArgumentError, ArgumentTypeError, StateError
+
+
+@pytest.fixture(autouse=True, params=["one chunk", "chunks of two elements"])
+def cut(request, monkeypatch):
+    """Every promise holds wherever the row of parameters is cut."""
+    if request.param != "one chunk":
+        monkeypatch.setattr(block, "LARGE", 16)
 
 
 def same(actual, expected):
@@ -63,13 +71,81 @@ def test_a_rule_of_ones_own_is_one_update_on_arrays():
 
     parameters = pair()
     optimizer = Sign(parameters, lr=0.5)
-    for _ in range(2):
+    for count in (1, 2):
         feed(parameters, -3, 7)
         optimizer.step()
+        same(optimizer.state[parameters[0]]["seen"], [3 * count] * 2)
     same(parameters[0].data, [2.5, 3.5])
     same(parameters[1].data, [[1.5]])
     assert optimizer.state[parameters[0]]["count"] == 2
     same(optimizer.state[parameters[1]]["seen"], [[14]])
+
+
+def test_a_rule_sees_numbers_as_numbers_and_as_arrays_of_the_dtype_of_the_gradient():
+    class Scaled(nn.Optimizer):
+        def update(self, grad, state, step, options):
+            assert type(options.lr) is float
+            assert options.arrays.lr.dtype == grad.dtype
+            np.multiply(grad, options.arrays.lr, step)
+
+    for dtype in (np.float32, np.float64):
+        parameter = nn.Parameter([1.0, 2.0, 3.0], dtype=dtype)
+        optimizer = Scaled([parameter], lr=0.5, name="none")
+        for rate in (0.5, 0.25):
+            optimizer.param_groups[0]["lr"] = rate
+            parameter.grad = np.full(3, 2.0)
+            optimizer.step()
+        same(parameter.data, [-0.5, 0.5, 1.5])
+
+
+def test_what_a_rule_forgets_to_fill_shows():
+    class Forgetful(nn.Optimizer):
+        def update(self, grad, state, step, options):
+            step[:1] = grad[:1]
+
+    parameter = nn.Parameter([1.0, 2.0])
+    Forgetful([parameter]).step()
+    same(np.isnan(parameter.data), [False, True])
+
+
+@pytest.mark.parametrize("held", [False, True])
+def test_a_rule_cannot_write_to_the_gradient(held):
+    class Greedy(nn.Optimizer):
+        def update(self, grad, state, step, options):
+            grad *= options.lr
+            step[...] = grad
+
+    parameters = pair()[:1]
+    if held:
+        _ = parameters[0].grad
+    feed(parameters, 2)
+    with pytest.raises(ValueError, match="read-only"):
+        Greedy(parameters, lr=0.5).step()
+    same(parameters[0].grad, [2, 2])
+    same(parameters[0].data, [1, 2])
+
+
+def test_a_rule_is_called_once_for_parameters_alike_whoever_holds_their_gradients(cut, monkeypatch):
+    monkeypatch.setattr(block, "LARGE", 2**20)
+    seen = []
+
+    class Plain(nn.Optimizer):
+        def update(self, grad, state, step, options):
+            seen.append(grad.tolist())
+            step[...] = grad
+
+    for held, expected in (((), [[1, 1, 2, 3]]), ((0, 1, 2), [[1, 1, 2, 3]]), ((1,), [[1, 1, 3], [2]])):
+        parameters = [*pair(), nn.Parameter(5.0)]
+        grads = {index: parameters[index].grad for index in held}
+        for parameter, value in zip(parameters, (1, 2, 3), strict=True):
+            parameter.add_grad(np.full(parameter.shape, float(value)))
+        optimizer = Plain(parameters)
+        for _ in range(2):
+            seen.clear()
+            optimizer.step()
+            assert seen == expected
+        for index, grad in grads.items():
+            assert parameters[index].grad is grad
 
 
 def test_weight_decay_and_maximize_are_taken_care_of_for_every_rule():
@@ -82,6 +158,19 @@ def test_weight_decay_and_maximize_are_taken_care_of_for_every_rule():
     feed(parameters, 2, 4)
     optimizer.step()
     same(parameters[0].data, [1 + 2 - 0.5, 2 + 2 - 1])
+
+
+def test_decoupled_weight_decay_shrinks_the_parameters_first():
+    class Plain(nn.Optimizer):
+        def update(self, grad, state, step, options):
+            np.multiply(grad, options.lr, step)
+
+    parameters = pair()
+    optimizer = Plain(parameters, lr=0.5, weight_decay=0.25, decoupled_weight_decay=True, maximize=True)
+    feed(parameters, 2, 4)
+    optimizer.step()
+    same(parameters[0].data, [0.875 + 1, 1.75 + 1])
+    same(parameters[1].data, [[2.625 + 2]])
 
 
 def test_frozen_parameters_are_skipped():
@@ -362,20 +451,35 @@ BAD = {
     "another shape": (
         lambda s: s["state"][1].update(momentum_buffer=np.ones(5)),
         StateError,
-        r"state of shape \(1, 1\).*, got \(5,\)",
+        r"momentum_buffer of shape \(1, 1\) and dtype float64, got \(5,\)",
     ),
     "a broadcastable shape": (
         lambda s: s["state"][0].update(momentum_buffer=np.ones(1)),
         StateError,
-        r"state of shape \(2,\)",
+        r"momentum_buffer of shape \(2,\)",
     ),
     "an unknown parameter": (
         lambda s: s["state"].update({7: {}}),
         StateError,
         r"the state of parameters \[0, 1\], got that of 7",
     ),
-    "text": (lambda s: s["state"][0].update(momentum_buffer=["a", "b"]), StateError, "state"),
-    "complex": (lambda s: s["state"][0].update(momentum_buffer=np.ones(2) * 1j), StateError, "state"),
+    "text": (lambda s: s["state"][0].update(momentum_buffer=["a", "b"]), StateError, "momentum_buffer"),
+    "complex": (lambda s: s["state"][0].update(momentum_buffer=np.ones(2) * 1j), StateError, "momentum_buffer"),
+    "an unknown name": (
+        lambda s: s["state"][0].update(exp_avg=np.ones(2)),
+        StateError,
+        r"a state of \['momentum_buffer'\], got 'exp_avg'",
+    ),
+    "a number for an array": (
+        lambda s: s["state"][0].update(momentum_buffer=1.0),
+        StateError,
+        r"momentum_buffer of shape \(2,\) and dtype float64, got \(\)",
+    ),
+    "a parameter twice": (
+        lambda s: s["param_groups"][0].update(params=[0, 0]),
+        StateError,
+        r"each parameter in one group, once, got the parameters \[0, 0\]",
+    ),
     "no entry": (lambda s: s["state"].update({0: None}), StateError, ".*state"),
 }
 
@@ -392,6 +496,131 @@ def test_a_state_that_does_not_fit_changes_nothing(spoil, error, message):
     trained(3, parameters, optimizer, start=3)
     for actual, expected in zip(parameters, trained(6)[0], strict=True):
         same(actual.data, expected.data)
+
+
+MISSING = object()
+ADAM_BAD = {
+    "an array for a number": ({"step": np.ones(2)}, r"a finite step, got array\(\[1., 1.\]\)"),
+    "text for a number": ({"step": "3"}, "a finite step, got '3'"),
+    "nothing for a number": ({"step": None}, "a finite step, got None"),
+    "a number that is none": ({"step": np.array(np.nan)}, "a finite step, got nan"),
+    "a number out of range": ({"step": -1.0}, r"a state that it can go on from, got step, .*: ZeroDivisionError"),
+    "a number for an array": ({"exp_avg": 3.0}, r"exp_avg of shape \(2,\) and dtype float64, got \(\)"),
+    "an unknown name": (
+        {"momentum_buffer": np.ones(2)},
+        r"a state of \['step', 'exp_avg', 'exp_avg_sq', 'max_exp_avg_sq'\], got 'momentum_buffer'",
+    ),
+    "a missing name": (
+        {"exp_avg_sq": MISSING},
+        r"a state that it can go on from, got step, exp_avg: KeyError\('exp_avg_sq'\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), ADAM_BAD.values(), ids=ADAM_BAD)
+def test_a_state_of_adam_that_does_not_fit_changes_nothing(change, message):
+    def run(optimizer, steps):
+        for step in range(steps):
+            feed(optimizer.param_groups[0]["params"], np.sin(step), np.cos(step))
+            optimizer.step()
+        return [parameter.data for parameter in optimizer.param_groups[0]["params"]]
+
+    optimizer = nn.Adam(pair())
+    run(optimizer, 3)
+    state = optimizer.state_dict()
+    state["param_groups"][0]["lr"] = 7.0
+    state["state"][1]["exp_avg"] += 1
+    state["state"][0].update(change)
+    state["state"][0] = {name: value for name, value in state["state"][0].items() if value is not MISSING}
+    with pytest.raises(StateError, match="^Adam expects " + message):
+        optimizer.load_state_dict(state)
+    twin = nn.Adam(pair())
+    run(twin, 3)
+    for actual, expected in zip(run(optimizer, 3), run(twin, 3), strict=True):
+        same(actual, expected)
+
+
+def test_adam_keeps_a_state_of_pytorchs_names():
+    parameters = pair()
+    optimizer = nn.Adam(parameters, amsgrad=True)
+    assert optimizer.state_dict()["state"] == {}
+    for _ in range(3):
+        feed(parameters, 2, 4)
+        optimizer.step()
+    state = optimizer.state_dict()["state"]
+    assert [list(entry) for entry in state.values()] == [["step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"]] * 2
+    assert state[0]["step"] == 3
+    assert state[1]["exp_avg"].shape == (1, 1)
+    np.testing.assert_allclose(state[1]["exp_avg_sq"], [[16 * (1 - 0.999**3)]], rtol=1e-12)
+
+
+def test_a_buffer_that_is_not_there_yet_is_none_in_pytorch():
+    parameters = pair()
+    optimizer = nn.SGD(parameters, lr=0.5, momentum=0.5)
+    state = optimizer.state_dict()
+    state["state"] = {0: {"momentum_buffer": None}, 1: {}}
+    state["param_groups"][0].update(foreach=None, differentiable=False, fused=None)
+    optimizer.load_state_dict(state)
+    assert optimizer.state == {}
+    assert "foreach" not in optimizer.param_groups[0]
+
+
+def test_loading_adam_into_adamw_leaves_it_adamw():
+    optimizer = nn.AdamW(pair(), weight_decay=0.5)
+    optimizer.load_state_dict(nn.Adam(pair(), weight_decay=0.25).state_dict())
+    assert optimizer.param_groups[0]["weight_decay"] == 0.25
+    assert optimizer.param_groups[0]["decoupled_weight_decay"] is True
+
+
+@pytest.mark.parametrize("shape", [(), (2, 3)])
+def test_a_rule_of_ones_own_need_not_name_what_it_remembers_to_be_saved_and_loaded(shape):
+    class Mean(nn.Optimizer):
+        """W ↦ W - the mean of all gradients so far."""
+
+        def update(self, grad, state, step, options):
+            state["count"] = state.get("count", 0) + 1
+            total = state.setdefault("total", np.zeros_like(grad))
+            total += grad
+            np.divide(total, state["count"], step)
+
+    parameter = nn.Parameter(np.zeros(shape))
+    optimizer = Mean([parameter])
+    for grad in (1, 3):
+        feed([parameter], grad)
+        optimizer.step()
+    state = optimizer.state_dict()
+    optimizer = Mean([parameter])
+    optimizer.load_state_dict(state)
+    feed([parameter], 5)
+    optimizer.step()
+    same(parameter.data, np.full(shape, -1.0 - 2 - 3))
+    for wrong in ("text", None, np.ones(7), np.nan):
+        state["state"][0]["total"] = wrong
+        with pytest.raises(StateError, match=r"^Mean expects .*total"):
+            optimizer.load_state_dict(state)
+
+
+def test_the_state_is_live_and_stays_where_it_is_while_options_change():
+    parameters = pair()
+    optimizer = nn.Adam(parameters)
+    feed(parameters, 2, 4)
+    optimizer.step()
+    held = [optimizer.state[parameter]["exp_avg"] for parameter in parameters]
+    grads = [parameter.grad for parameter in parameters]
+    for rate in (0.5, 0.25, 0.125):
+        optimizer.param_groups[0]["lr"] = rate
+        optimizer.param_groups[0]["weight_decay"] = rate
+        feed(parameters, 3, -5)
+        optimizer.step()
+        assert all(parameter.grad is grad for parameter, grad in zip(parameters, grads, strict=True))
+        for parameter, array in zip(parameters, held, strict=True):
+            assert np.shares_memory(optimizer.state[parameter]["exp_avg"], array)
+            same(optimizer.state[parameter]["exp_avg"], array)
+    held[0][...] = 100
+    before = parameters[0].data.copy()
+    feed(parameters, 0, 0)
+    optimizer.step()
+    assert (parameters[0].data < before - 1).all()
 
 
 # Copies

@@ -2,13 +2,22 @@
 
 import copy
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
 
 import tinynn as nn
+from tinynn.core import block
 
 LR, MOMENTUM = 0.25, 0.5
+
+
+@pytest.fixture(autouse=True, params=["one chunk", "chunks of two elements"])
+def cut(request, monkeypatch):
+    """The numbers are the same wherever the row of parameters is cut."""
+    if request.param != "one chunk":
+        monkeypatch.setattr(block, "LARGE", 16)
 
 
 class Reference:
@@ -57,11 +66,62 @@ def test_undisturbed_steps_follow_the_formula():
     run(*make(), steps=6)
 
 
-def test_data_never_moves():
+def test_data_that_somebody_holds_never_move():
     parameters, optimizer, reference = make()
     held = [parameter.data for parameter in parameters]
     run(parameters, optimizer, reference)
     assert all(parameter.data is array for parameter, array in zip(parameters, held, strict=True))
+
+
+def in_a_row(parameters):
+    """Whether the data of the parameters lie side by side."""
+    return (
+        all(parameter.data.base is not None for parameter in parameters)
+        and len(block.side_by_side([parameter.data.reshape(-1) for parameter in parameters])) == 1
+    )
+
+
+def test_data_that_nobody_holds_lie_side_by_side_after_a_step():
+    parameters = [nn.Parameter(np.arange(6.0).reshape(2, 3)), nn.Parameter([7.0]), nn.Parameter([[8.0, 9.0]])]
+    assert not in_a_row(parameters)
+    nn.SGD(parameters, lr=0.5).step()
+    assert in_a_row(parameters)
+    np.testing.assert_array_equal(parameters[0].data, np.arange(6.0).reshape(2, 3))
+    np.testing.assert_array_equal(parameters[2].data, [[8.0, 9.0]])
+
+
+@pytest.mark.parametrize("view", [lambda array: array, lambda array: array[:1], lambda array: array.T, memoryview])
+@pytest.mark.parametrize("when", ["before", "between"])
+def test_whoever_holds_data_or_a_view_of_it_sees_every_step(view, when, cut):
+    parameters = [nn.Parameter(np.zeros((2, 3))), nn.Parameter(np.zeros(4)), nn.Parameter(np.zeros((1, 2)))]
+    optimizer = nn.SGD(parameters[:2], lr=1.0)
+    held = [view(parameter.data) for parameter in parameters] if when == "before" else []
+    for step in range(1, 5):
+        for parameter in parameters:
+            parameter.add_grad(-np.ones(parameter.shape))
+        optimizer.step()
+        if step == 1:
+            held = held or [view(parameter.data) for parameter in parameters]
+        if step == 2:
+            optimizer.add_param_group({"params": parameters[2:]})  # the memory is laid out anew
+        if step == 3:
+            optimizer = nn.SGD(parameters, lr=1.0)
+        optimizer.zero_grad()
+    assert [float(np.ravel(array)[0]) for array in held] == [4.0, 4.0, 2.0]
+    for array, parameter in zip(held, parameters, strict=True):
+        np.testing.assert_array_equal(np.asarray(array), np.asarray(view(parameter.data)))
+
+
+def test_two_optimizers_over_the_same_parameters_update_the_same_data(cut):
+    parameters = [nn.Parameter(np.zeros((2, 3))), nn.Parameter(np.zeros(4)), nn.Parameter(np.zeros(5))]
+    first, second = nn.SGD(parameters, lr=1.0), nn.SGD(parameters[1:], lr=10.0)
+    for _ in range(3):
+        for optimizer in (first, second):
+            for parameter in parameters:
+                parameter.zero_grad()
+                parameter.add_grad(-np.ones(parameter.shape))
+            optimizer.step()
+    assert [float(parameter.data.reshape(-1)[-1]) for parameter in parameters] == [3.0, 33.0, 33.0]
 
 
 def test_gradients_held_before_the_first_step_stay_live():
@@ -155,12 +215,67 @@ def test_a_second_optimizer_over_some_of_the_parameters_takes_nothing_away():
     run(parameters, optimizer, reference)
 
 
+def bases(parameters):
+    return {id(parameter.read_grad().base) for parameter in parameters}
+
+
 def test_a_new_optimizer_in_place_of_an_old_one_continues_from_its_values():
     parameters, optimizer, reference = make()
     run(parameters, optimizer, reference)
     optimizer = nn.SGD(parameters, lr=LR, momentum=MOMENTUM)
     fresh = Reference(reference.values)
     run(parameters, optimizer, fresh)
+    assert len(bases(parameters)) == 1
+
+
+def test_gradients_move_on_when_an_optimizer_is_gone_and_not_before():
+    parameters, optimizer, reference = make()
+    run(parameters, optimizer, reference)
+    place = parameters[0].read_grad().base
+    other = nn.SGD(parameters[:2], lr=1.0)
+    other.step()
+    assert parameters[0].read_grad().base is place
+    del optimizer
+    again = nn.SGD(parameters, lr=LR, momentum=MOMENTUM)
+    run(parameters, again, Reference([parameter.data for parameter in parameters]))
+    assert parameters[0].read_grad().base is not place
+    assert len(bases(parameters)) == 1
+
+
+def test_gradients_are_joined_again_after_a_state_was_loaded():
+    parameters, optimizer, reference = make()
+    run(parameters, optimizer, reference)
+    optimizer.load_state_dict(optimizer.state_dict())
+    run(parameters, optimizer, reference)
+    assert len(bases(parameters)) == 1
+
+
+def test_a_parameter_dropped_from_its_group_rests_and_may_come_back():
+    parameters, optimizer, reference = make()
+    run(parameters, optimizer, reference)
+    dropped = optimizer.param_groups[0]["params"].pop(1)
+    optimizer.zero_grad()
+    dropped.zero_grad()
+    run(parameters, optimizer, reference, frozen=(1,))
+    assert dropped not in optimizer.state
+    optimizer.param_groups[0]["params"].append(dropped)
+    run(parameters, optimizer, reference)
+
+
+def test_arrays_without_elements_are_no_trouble():
+    parameters = [nn.Parameter(np.zeros((0, 3))), nn.Parameter([1.0, 2.0]), nn.Parameter(np.zeros((2, 0)))]
+    optimizer = nn.Adam(parameters, lr=0.5, eps=0.0)
+    alone = nn.Adam(parameters[:1])
+    for _ in range(2):
+        parameters[1].grad = [1.0, -1.0]
+        optimizer.step()
+        alone.step()
+    np.testing.assert_allclose(parameters[1].data, [0, 3], rtol=1e-12, atol=1e-12)
+    twin = nn.Adam(parameters)
+    twin.load_state_dict(optimizer.state_dict())
+    assert twin.state[parameters[1]]["step"] == 2
+    optimizer.load_state_dict(pickle.loads(pickle.dumps(optimizer.state_dict())))
+    alone.load_state_dict(alone.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -293,3 +408,29 @@ def test_parameters_of_two_dtypes_in_one_group_each_keep_theirs():
     for parameter, dtype in ((first, np.float32), (second, np.float64)):
         assert parameter.data.dtype == dtype
         np.testing.assert_array_equal(parameter.data, [1 - 0.5 - 0.75, 2 - 1 - 1.5])
+
+
+@pytest.mark.parametrize("held", [False, True])
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.1, "maximize": True}])
+def test_an_optimizer_needs_little_more_than_what_it_remembers(held, options, cut, monkeypatch):
+    monkeypatch.setattr(block, "LARGE", 2**20)
+    tracemalloc.start()
+    try:
+        shapes = [(512, 512), (512,), (512, 1000), (1000,), (1000, 512)]
+        parameters = [nn.Parameter(np.zeros(shape)) for shape in shapes]
+        size = sum(parameter.data.nbytes for parameter in parameters)
+        for parameter in parameters:
+            parameter.add_grad(np.ones(parameter.shape))
+            if held:
+                _ = parameter.grad
+        optimizer = nn.AdamW(parameters, **options)
+        tracemalloc.reset_peak()
+        optimizer.step()
+        data_gradients_and_moments = 4 * size
+        assert tracemalloc.get_traced_memory()[1] < data_gradients_and_moments + 0.6 * size
+        before = tracemalloc.get_traced_memory()[0]
+        tracemalloc.reset_peak()
+        optimizer.step()
+        assert tracemalloc.get_traced_memory()[1] < before + (0.3 if held or options else 0.01) * size
+    finally:
+        tracemalloc.stop()

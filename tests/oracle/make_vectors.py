@@ -133,6 +133,14 @@ MODELS = {
         ["Sequential", ["Sigmoid"], ["Linear", 4, 2]],
     ],
 }
+TIED = [
+    "Sequential",
+    ["Linear", 3, 3],
+    ["Tanh"],
+    ["Linear", 3, 3],
+    ["Sigmoid"],
+    ["Linear", 3, 2],
+]  # two weights are one
 
 
 def layer_cases() -> Iterator[tuple[str, Any, Arrays]]:
@@ -258,30 +266,77 @@ def sgd_options() -> Iterator[dict[str, Any]]:
 
 
 OTHER_GROUP = {"lr": 0.02, "weight_decay": 0.1}
+FROZEN = range(20, 40)  # the steps in which the bias is, where it is
+HALFWAY = 50
+
+
+def recorded_gradients() -> Arrays:
+    """Return what every optimizer starts from and is fed with."""
+    rng = np.random.default_rng(11)
+    return {"weight": draw(rng, 3, 2), "bias": draw(rng, 2), "grads": draw(rng, 100, 8)}
+
+
+def optimizer_case(kind: str, options: dict[str, Any], variant: str) -> tuple[Any, Arrays]:
+    """Return what parameters are after some of 100 steps, and what the optimizer remembers in the middle and then."""
+    recorded = recorded_gradients()
+    other = OTHER_GROUP if variant == "groups" else None
+    frozen = FROZEN if variant == "frozen" else range(0)
+    arrays: Arrays = {}
+    halfway: Any = None
+    for name, dtype in DTYPES.items():
+        parameters = [torch.tensor(recorded[key], dtype=dtype, requires_grad=True) for key in ("weight", "bias")]
+        grouped = [{"params": parameters[:1]}, {"params": parameters[1:], **(other or {})}]
+        optimizer = getattr(torch.optim, kind)(grouped if other else parameters, **options)
+        kept = []
+        for step, row in enumerate(torch.from_numpy(recorded["grads"]).to(dtype), start=1):
+            parameters[0].grad = row[:6].reshape(3, 2).clone()
+            parameters[1].grad = None if step in frozen else row[6:].clone()
+            optimizer.step()
+            if step in STEPS_KEPT:
+                kept.append(torch.cat([value.detach().reshape(-1) for value in parameters]).numpy())
+            if step == 100 or (step == HALFWAY and other):
+                for key in optimizer.state[parameters[0]]:
+                    states = [optimizer.state[value][key] for value in parameters]
+                    row = torch.cat([state.detach().reshape(-1).to(dtype) for state in states])
+                    arrays[f"{key} {step}.{name}"] = row.numpy().copy()
+            if step == HALFWAY and other:
+                row = torch.cat([value.detach().reshape(-1) for value in parameters])
+                arrays[f"halfway.{name}"] = row.numpy().copy()
+                halfway = optimizer.state_dict()["param_groups"]
+        arrays[f"kept.{name}"] = np.stack(kept)
+    config = {"class": kind, "options": options, "other": other, "frozen": [*frozen], "halfway": halfway}
+    return config, arrays
 
 
 def sgd_cases() -> Iterator[tuple[str, Any, Arrays]]:
     """SGD fed recorded gradients: the same ones in every case."""
-    rng = np.random.default_rng(11)
-    shared = {"weight": draw(rng, 3, 2), "bias": draw(rng, 2), "grads": draw(rng, 100, 8)}
-    yield "sgd", {"steps": STEPS_KEPT}, shared
-    for number, (options, groups) in enumerate(itertools.product(sgd_options(), (1, 2))):
-        arrays: Arrays = {}
-        for name, dtype in DTYPES.items():
-            parameters = [torch.tensor(shared[key], dtype=dtype, requires_grad=True) for key in ("weight", "bias")]
-            grouped = [{"params": parameters[:1]}, {"params": parameters[1:], **OTHER_GROUP}]
-            optimizer = torch.optim.SGD(parameters if groups == 1 else grouped, **options)
-            kept = []
-            for step, row in enumerate(torch.from_numpy(shared["grads"]).to(dtype), start=1):
-                parameters[0].grad, parameters[1].grad = row[:6].reshape(3, 2).clone(), row[6:].clone()
-                optimizer.step()
-                if step in STEPS_KEPT:
-                    kept.append(torch.cat([value.detach().reshape(-1) for value in parameters]).numpy())
-            if options["momentum"]:
-                states = [optimizer.state[value]["momentum_buffer"] for value in parameters]
-                kept.append(torch.cat([state.reshape(-1) for state in states]).numpy())
-            arrays[f"kept.{name}"] = np.stack(kept)
-        yield f"sgd: {number}", {"options": options, "other": OTHER_GROUP if groups == 2 else None}, arrays
+    yield "optimizer", {"steps": STEPS_KEPT, "halfway": HALFWAY}, recorded_gradients()
+    for number, (options, variant) in enumerate(itertools.product(sgd_options(), ("plain", "groups"))):
+        yield f"sgd: {number}", *optimizer_case("SGD", options, variant)
+
+
+def in_pairs(values: dict[str, tuple[Any, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield eight rows of up to seven options, in which any two options meet in all four combinations."""
+    for a, b, c in itertools.product((0, 1), repeat=3):
+        columns = (a, b, c, a ^ b, a ^ c, b ^ c, a ^ b ^ c)
+        yield {name: both[column] for (name, both), column in zip(values.items(), columns, strict=False)}
+
+
+ADAMW_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "lr": (1e-3, 0.05),
+    "betas": ((0.9, 0.999), (0.5, 0.9)),
+    "eps": (1e-8, 1e-2),
+    "weight_decay": (0.0, 0.1),
+    "amsgrad": (False, True),
+    "maximize": (False, True),
+}
+ADAM_OPTIONS = {**ADAMW_OPTIONS, "decoupled_weight_decay": (False, True)}
+
+
+def adam_cases() -> Iterator[tuple[str, Any, Arrays]]:
+    for kind, options in (("Adam", ADAM_OPTIONS), ("AdamW", ADAMW_OPTIONS)):
+        for number, (row, variant) in enumerate(itertools.product(in_pairs(options), ("plain", "groups", "frozen"))):
+            yield f"{kind.lower()}: {number}", *optimizer_case(kind, row, variant)
 
 
 # Whole models that learn
@@ -317,15 +372,29 @@ def trajectories() -> Iterator[tuple[str, Any, Arrays]]:
         ),
         "named": (MODELS["named"], "MSELoss", "mean", draw(rng, 5, 8, 2), {"lr": 0.1, "momentum": 0.9}),
         "residual": (MODELS["residual"], "MSELoss", "sum", draw(rng, 5, 8, 2), {"lr": 0.002, "weight_decay": 0.01}),
+        "classifier, Adam": (
+            MODELS["classifier"],
+            "CrossEntropyLoss",
+            "mean",
+            labels,
+            {"optimizer": "Adam", "lr": 0.02},
+        ),
+        "tied, AdamW": (TIED, "MSELoss", "mean", inputs[4][..., :2], {"optimizer": "AdamW", "lr": 0.05}),
     }
     for name, (spec, kind, reduction, targets, options) in plans.items():
+        tied = spec is TIED
         targets = targets.astype(np.float32) if targets.dtype.kind == "f" else targets
         parameters = {key: (0.7 * value).astype(np.float32) for key, value in parameters_for(build(spec), rng).items()}
+        if tied:
+            parameters["2.weight"] = parameters["0.weight"]
         size = parameters[next(iter(parameters))].shape[1]
         arrays: Arrays = {"targets": targets, **{f"parameter:{key}": value for key, value in parameters.items()}}
         for precision, dtype in DTYPES.items():
             model = loaded(spec, parameters, dtype)
-            optimizer = torch.optim.SGD(model.parameters(), **options)
+            if tied:
+                model[2].weight = model[0].weight
+            rule = {name: value for name, value in options.items() if name != "optimizer"}
+            optimizer = getattr(torch.optim, options.get("optimizer", "SGD"))(model.parameters(), **rule)
             loss_fn = half if reduction == "half" else getattr(torch.nn, kind)(reduction=reduction)
             xs = torch.from_numpy(inputs[size]).to(dtype)
             ys = torch.from_numpy(targets)
@@ -343,7 +412,7 @@ def trajectories() -> Iterator[tuple[str, Any, Arrays]]:
             arrays[f"losses.{precision}"] = np.array(losses, precision)
             for key, value in model.named_parameters():
                 arrays[f"after 100:{key}.{precision}"] = value.detach().numpy()
-        plan = {"spec": spec, "kind": kind, "reduction": reduction, "options": options, "size": size}
+        plan = {"spec": spec, "kind": kind, "reduction": reduction, "options": options, "size": size, "tied": tied}
         yield f"trajectory: {name}", plan, arrays
 
 
@@ -354,7 +423,7 @@ def make() -> Arrays:
     """Return the file's entries: a record for each case that has arrays, and the index."""
     index: dict[str, Any] = {}
     records: Arrays = {}
-    for cases in (layer_cases(), loss_cases(), init_cases(), sgd_cases(), trajectories()):
+    for cases in (layer_cases(), loss_cases(), init_cases(), sgd_cases(), adam_cases(), trajectories()):
         for name, config, arrays in cases:
             index[name] = config
             if arrays:

@@ -23,20 +23,21 @@ class Watch:
     """What `detect_anomaly` sees: numbers that are not finite, and arrays that changed between forward and backward.
 
     Attributes:
-        judged: the fingerprint of the prediction that a loss has just gone back from; None once a model has followed.
+        judged: the fingerprints of what a loss that has just gone back was given; None once a model has followed.
     """
 
     def __init__(self) -> None:
-        self.judged: int | None = None
+        self.judged: frozenset[int] | None = None
 
     def called(self, current: Pass, call: Call, inputs: tuple[Any, ...], y: Any) -> None:
         """Look at a call that has returned ``y``, and take the fingerprints of all that its backward will rely on."""
         self.finite(current, call.layer, "input", "forward", inputs)
         self.finite(current, call.layer, "output", "forward", (y,))
-        own = [(f"the parameter {name}", value.data) for name, value in discovery.own(call.layer)]
+        values = discovery.own(call.layer)  # buffers may move: a later call updates a running mean
+        own = [(f"the parameter {name}", value.data) for name, value in values if isinstance(value, Parameter)]
         saved = [("an array that it has saved", array) for array in call.own_arrays()]
         call.prints = [(what, array, fingerprint(array)) for what, array in own + saved]
-        call.prediction = fingerprint(inputs[0]) if call.layer.is_loss else None
+        call.judged = frozenset(map(fingerprint, _flat(inputs))) if call.layer.is_loss else None
         call.result = fingerprint(y) if isinstance(y, np.ndarray) else None
 
     def undoing(self, current: Pass, call: Call, outermost: bool) -> None:
@@ -49,8 +50,8 @@ class Watch:
                 raise AnomalyError(expects(call.layer, expected, actual, remedy))
         if not outermost:
             return
-        judged, self.judged = self.judged, call.prediction
-        if judged is not None and call.prediction is None and call.result not in (None, judged):
+        judged, self.judged = self.judged, call.judged
+        if judged is not None and call.judged is None and call.result is not None and call.result not in judged:
             remedy = "put a validation in between under no_grad, and use a loss object for each prediction"
             raise AnomalyError(expects(call.layer, "to undo the call whose output the loss saw", "another one", remedy))
 

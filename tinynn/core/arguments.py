@@ -9,10 +9,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tinynn.errors import ArgumentError, ArgumentTypeError, expects
-from tinynn.typing import Seed
+from tinynn.errors import ArgumentError, ArgumentTypeError, ShapeError, expects
+from tinynn.typing import Seed, Shape
 
-__all__ = ["boolean", "choice", "generator", "layer_generator", "number", "refuse_foreign", "size"]
+__all__ = [
+    "axis_in",
+    "boolean",
+    "choice",
+    "generator",
+    "integer",
+    "layer_generator",
+    "number",
+    "refuse_foreign",
+    "size",
+    "written",
+]
 
 FOREIGN = {
     "inplace": "no layer works in place on what it is given",
@@ -21,6 +32,12 @@ FOREIGN = {
     "fused": "there is one implementation, and it is the fast one",
     "capturable": "there are no graphs to capture",
     "differentiable": "an optimizer step has no gradient here",
+    "max_norm": "a forward does not change parameters",
+    "norm_type": "there is no max_norm",
+    "scale_grad_by_freq": "backward gives the gradient of the loss, and nothing else",
+    "sparse": "gradients are dense arrays, and backward touches only the rows that were looked up",
+    "size_average": "reduction says it",
+    "reduce": "reduction says it",
 }
 """Arguments of PyTorch that mean nothing here, each with the reason why."""
 
@@ -48,6 +65,30 @@ def size(owner: str, name: str, value: object) -> int:
     if value < 1:
         raise ArgumentError(expects(owner, what, repr(value)))
     return int(value)
+
+
+def integer(owner: str, name: str, value: object, *, low: int | None = None, high: int | None = None) -> int:
+    """Return ``value`` as an int with ``low <= value <= high``."""
+    limits = " and ".join(f"{sign} {bound}" for sign, bound in ((">=", low), ("<=", high)) if bound is not None)
+    what = f"{name} to be an integer {limits}".rstrip()
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise ArgumentTypeError(expects(owner, what, repr(value)))
+    result = int(value)
+    if (low is not None and result < low) or (high is not None and result > high):
+        raise ArgumentError(expects(owner, what, repr(value)))
+    return result
+
+
+def axis_in(owner: object, dim: int, shape: Shape) -> int:
+    """Return the axis that ``dim`` means in an array of a shape, counted from the front.
+
+    Raises:
+        ShapeError: if there is no such axis.
+    """
+    axis = dim + len(shape) if dim < 0 else dim
+    if not 0 <= axis < len(shape):
+        raise ShapeError(expects(owner, f"an array with an axis {dim}", f"one of shape {shape}"))
+    return axis
 
 
 def number(
@@ -108,3 +149,16 @@ def layer_generator(owner: str, rng: np.random.Generator | None) -> np.random.Ge
         remedy = "write rng = np.random.default_rng(0) once and pass it to every layer"
         raise ArgumentTypeError(expects(owner, "rng to be a numpy.random.Generator or None", repr(rng), remedy))
     return generator(owner, rng)
+
+
+def written(layer: object, *given: object, **named: object) -> str:
+    """Return arguments as one would write them: ``given`` in a row, ``named`` where they are not the default.
+
+    A dtype is shown where it is not float64.
+    """
+    signatures = [inspect.signature(cls) for cls in reversed(type(layer).__mro__[:-1])]
+    defaults = {name: parameter.default for signature in signatures for name, parameter in signature.parameters.items()}
+    defaults["dtype"] = np.float64
+    others = [(name, value) for name, value in named.items() if name not in defaults or value != defaults[name]]
+    texts = [f"{name}={value if isinstance(value, np.dtype) else repr(value)}" for name, value in others]
+    return ", ".join([*map(repr, given), *texts])

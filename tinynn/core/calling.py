@@ -25,6 +25,7 @@ from tinynn.errors import ArgumentTypeError, DTypeError, PassError, ShapeError, 
 
 __all__ = ["wrap_backward", "wrap_forward"]
 
+
 def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a layer's ``forward`` so that each call of it becomes a `Call` in a pass."""
 
@@ -140,7 +141,7 @@ def _outermost_forward(
     current = Pass(layer, recording, integers, watching())
     token = enter_pass(current)
     try:
-        y = function(layer, *inputs, **options)
+        y = function(layer, inputs[0]) if len(inputs) == 1 and not options else function(layer, *inputs, **options)
     except BaseException:
         current.empty()
         raise
@@ -260,7 +261,7 @@ def _outermost_backward(
         if current.watch is not None:
             result = _watched(current.watch, function, layer, grads, options)
         elif layer.may_overflow:
-            result = _quietly(function, layer, grads, options)
+            result = _quietly(function, layer, *grads, **options)
         else:
             result = function(layer, *grads, **options)
         if layer.foreign and function.__name__ == "backward":
@@ -286,8 +287,8 @@ def _is_plain(function: Callable[..., Any], name: str) -> bool:
 
 
 @np.errstate(over="ignore")  # σ' of 1e20 is 0 in float32, and 1 + x² overflows on the way
-def _quietly(function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    return function(layer, *grads, **options)
+def _quietly(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+    return function(*arguments, **options)
 
 
 def _watched(
@@ -298,7 +299,7 @@ def _watched(
     call = current.active
     outermost = call is current or current.layer is None
     watch.undoing(current, call, outermost)
-    result = _quietly(function, layer, grads, options)
+    result = _quietly(function, layer, *grads, **options)
     watch.undone(current, call, grads, result)
     return result
 

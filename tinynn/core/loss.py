@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
 
 from tinynn.core.arguments import choice
+from tinynn.core.arrays import cast, floating
 from tinynn.core.layer import Layer
-from tinynn.errors import ShapeError, expects
+from tinynn.errors import ArgumentError, ShapeError, expects
 from tinynn.typing import Array
 
 __all__ = ["Loss"]
+
+HALF = np.dtype(np.float16)
 
 
 class Loss(Layer):
@@ -21,6 +25,9 @@ class Loss(Layer):
     ``loss_fn(prediction, target)`` returns the loss as a NumPy scalar of the prediction's dtype, and
     ``loss_fn.backward()`` its gradient at the prediction. With ``reduction="none"`` the loss is an array, and
     ``backward(grad)`` needs the gradient at it; otherwise ``grad`` is a factor.
+
+    A loss of several predictions returns a tuple of gradients, each in the place of its input: None stands for a
+    target, which has none, and targets at the end are left out.
 
     Args:
         reduction: how the losses of single elements are joined.
@@ -36,36 +43,78 @@ class Loss(Layer):
 
     @override
     def extra_repr(self) -> str:
-        return f"reduction={self.reduction!r}"
+        parts = []
+        for name, argument in [*inspect.signature(type(self).__init__).parameters.items()][1:]:
+            value = vars(self).get(name, argument.default)
+            plain = value is None or isinstance(value, (bool, int, float, str))
+            if name == "reduction" or not plain or value != argument.default:
+                parts.append(f"{name}={value!r}" if plain else f"{name}=...")
+        return ", ".join(parts)
+
+    # Checks
+
+    def matched(self, **arrays: Array) -> list[Array]:
+        """Return arrays in the dtype of the first, which is floating; all must have its very shape.
+
+        Raises:
+            ShapeError: if one has another shape: nothing is broadcast.
+        """
+        (first, x), *others = arrays.items()
+        x = floating(x)
+        for name, other in others:
+            if other.shape != x.shape:
+                raise ShapeError(expects(self, f"{name} of shape {x.shape}, that of {first}", other.shape))
+        return [x, *(cast(other, x.dtype) for _, other in others)]
 
     def wrong_shape(self, prediction: Array, target: Array) -> ShapeError:
         """Return the error for a target that has not exactly the shape of the prediction: nothing is broadcast."""
         return ShapeError(expects(self, f"target of shape {prediction.shape}, that of prediction", target.shape))
 
+    def refuse(self, wrong: Array, what: str, array: Array, remedy: str = "") -> None:
+        """Raise an error that says where the first of the elements is that are wrong, if any is.
+
+        Raises:
+            ArgumentError: if there is a True in ``wrong``.
+        """
+        if wrong.any():
+            place = tuple(np.argwhere(wrong)[0].tolist())
+            sample = place[0] if len(place) == 1 else place
+            where = f" for sample {sample}" if place else ""
+            raise ArgumentError(expects(self, what, f"{array[place]}{where}", remedy))
+
+    # Reductions
+
     def share(self, losses: Array) -> float:
         """Return what the sum of ``losses`` is multiplied by: 1 for a sum, 1 over their number for a mean.
 
-        With ``reduction="half"`` it is ½ over the length of the first axis, or just ½ where there are fewer than two.
+        With ``reduction="half"`` it is ½ over the length of the first axis, or just ½ where there are fewer than two
+        axes; with ``"batchmean"`` it is 1 over the length of the first axis.
 
         Raises:
             ShapeError: for a mean over nothing.
         """
-        if self.reduction == "half":
-            if losses.ndim <= 1 and losses.size:
-                return 0.5
-            count = 2.0 * len(losses)
-        elif self.reduction == "mean":
-            count = float(losses.size)
-        else:
+        if self.reduction == "half" and losses.size:
+            return 0.5 if losses.ndim <= 1 else 0.5 / len(losses)
+        if self.reduction in {"sum", "none"}:
             return 1.0
         if losses.size == 0:
             remedy = "leave empty batches out or use reduction='sum'"
             raise ShapeError(expects(self, "at least one element to average over", f"shape {losses.shape}", remedy))
-        return 1.0 / count
+        return 1.0 / (len(losses) if self.reduction == "batchmean" and losses.ndim else losses.size)
 
-    def reduce(self, losses: Array) -> Any:
-        """Join the losses of single elements into a number, or hand them out as they are."""
-        return losses if self.reduction == "none" else np.add.reduce(losses, axis=None) * self.share(losses)
+    def reduce(self, losses: Array, share: float | None = None) -> Any:
+        """Join the losses of single elements into a number, or hand them out as they are.
+
+        Args:
+            losses: one for each element.
+            share: what their sum is multiplied by; by default what `share` says.
+        """
+        if self.reduction == "none":
+            return losses
+        share = self.share(losses) if share is None else share
+        if losses.dtype == HALF:  # whose sums overflow where means do not
+            return cast(np.add.reduce(losses, axis=None, dtype=np.float32) * share, HALF)
+        return np.add.reduce(losses, axis=None) * share
 
     def times(self, gradient: Array, factor: Any, grad: Any) -> Array:
         """Return ``gradient`` times ``factor`` times the ``grad`` that backward was given.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from sys import getrefcount
 from typing import Any, NoReturn
+from weakref import ref
 
 import numpy as np
 from typing_extensions import override
@@ -12,7 +15,7 @@ from tinynn.core.arrays import as_array, as_dtype, cast, get_default_dtype
 from tinynn.errors import ArgumentTypeError, DTypeError, ShapeError, expects
 from tinynn.typing import Array, ArrayLike, DTypeLike, Shape
 
-__all__ = ["Buffer", "Parameter", "StateArray"]
+__all__ = ["Buffer", "Parameter", "StateArray", "zero_grads"]
 
 
 def _no_arithmetic(self: StateArray, other: object) -> NoReturn:
@@ -120,7 +123,7 @@ class Parameter(StateArray):
         dtype: float32 or float64; by default that of ``data``, or the default dtype where it has neither.
     """
 
-    __slots__ = ("_grad", "_grad_is_zero", "_grad_seen", "requires_grad")
+    __slots__ = ("_grad", "_grad_home", "_grad_is_zero", "_grad_seen", "requires_grad")
 
     def __init__(self, data: ArrayLike, requires_grad: bool = True, *, dtype: DTypeLike | None = None) -> None:
         array = as_array("Parameter", "data", data.data if isinstance(data, StateArray) else data)
@@ -135,6 +138,7 @@ class Parameter(StateArray):
         self._grad: Array | None = None
         self._grad_is_zero = True  # whatever _grad holds
         self._grad_seen = False  # whether a user may hold _grad
+        self._grad_home: ref[object] | None = None  # who put _grad where it is, next to others
 
     @override
     def __getstate__(self) -> dict[str, Any]:
@@ -194,22 +198,65 @@ class Parameter(StateArray):
         self._grad[...] = grad
         self._grad_is_zero = False
 
+    def add_product(self, left: Array, right: Array) -> None:
+        """Add ``left @ right``, of the shape of ``data``, to the gradient: ``add_grad(left @ right)`` without a copy.
+
+        Raises:
+            ShapeError: if the shapes do not fit.
+        """
+        if self._grad_is_zero:
+            if self._grad is None:
+                self._grad = np.empty_like(self._data)
+            try:
+                left.dot(right, self._grad)
+                self._grad_is_zero = False
+                return
+            except ValueError:  # of another dtype, or of a wrong shape
+                pass
+        self.add_grad(left.dot(right))
+
+    def add_rows(self, rows: Array, grad: Array) -> None:
+        """Add ``grad[i]`` to row ``rows[i]`` of the gradient for every i, and leave the other rows alone.
+
+        Args:
+            rows: indices from 0, (n,); what comes more than once is added up.
+            grad: (n, *shape[1:]).
+
+        Raises:
+            ShapeError: if the shapes do not fit.
+        """
+        shape = (*rows.shape, *self.shape[1:])
+        if rows.ndim != 1 or grad.shape != shape:
+            raise ShapeError(expects(self, f"gradients of shape {shape}, one for each row", grad.shape))
+        length = self.size // len(self._data)
+        elements = rows.astype(np.intp)[:, np.newaxis] * length + np.arange(length)
+        np.add.at(self.read_grad().reshape(-1), elements.reshape(-1), grad.reshape(-1))  # faster than row by row
+
     def zero_grad(self) -> None:
         """Make the gradient zero."""
         self._grad_is_zero = True
         if self._grad_seen:
             self.read_grad()  # whoever holds it sees zeros, and may write to it
 
-    def grad_can_move(self, flats: list[Array]) -> bool:
-        """Whether nobody holds the gradient: no user, and no flat array but the given ones."""
-        owner = None if self._grad is None else self._grad.base
-        return not self._grad_seen and (owner is None or any(owner is flat for flat in flats))
+    def grad_can_move(self) -> bool:
+        """Whether nobody relies on where the gradient is: no user, and no optimizer that has it in a row of its own."""
+        return not self._grad_seen and (self._grad_home is None or self._grad_home() is None)
 
-    def move_grad(self, place: Array) -> None:
-        """Make ``place`` the array of the gradient, with the values that it has."""
+    def move_grad(self, place: Array, home: object) -> None:
+        """Make ``place`` the array of the gradient, with the values that it has, for as long as ``home`` lives."""
         if self._grad is not None and not self._grad_is_zero:
             np.copyto(place, self._grad)
         self._grad = place
+        self._grad_home = ref(home)
+
+    def data_can_move(self) -> bool:
+        """Whether nobody but the parameter holds the array of the data, or a view of it."""
+        return self._data.base is None and getrefcount(self._data) == _ALONE
+
+    def move_data(self, place: Array) -> None:
+        """Make ``place`` the array of the data, with the values that it has. Done once at most."""
+        np.copyto(place, self._data)
+        self._data = place
 
     @override
     def astype(self, dtype: DTypeLike) -> None:
@@ -219,3 +266,15 @@ class Parameter(StateArray):
             grad = None if self._grad_is_zero else self._grad
             self._drop_grad()
             self.grad = grad
+
+
+_lonely = Parameter(0.0)
+_ALONE = getrefcount(_lonely._data)  # references to an array that nobody but a parameter holds, as seen from here
+
+
+def zero_grads(parameters: Iterable[Parameter]) -> None:
+    """Make the gradients of all of them zero: `Parameter.zero_grad` for each, without the calls."""
+    for parameter in parameters:
+        parameter._grad_is_zero = True
+        if parameter._grad_seen:
+            parameter.read_grad()

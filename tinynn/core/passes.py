@@ -53,7 +53,7 @@ class Call:
         output: (shape, dtype) for each of several outputs.
         inputs: the shapes of its floating inputs, None for others; only for layers that are not tinynn's own.
         prints: fingerprints of what its backward relies on, taken by `detect_anomaly` alone.
-        prediction: the fingerprint of the prediction, likewise, where the layer is a loss.
+        judged: the fingerprints of its inputs, likewise, where the layer is a loss.
         result: the fingerprint of the output, likewise.
         repeated: the ids of the layers that were called in it more than once; unset where there are none.
     """
@@ -62,10 +62,10 @@ class Call:
         "before",
         "dtype",
         "inputs",
+        "judged",
         "last",
         "layer",
         "output",
-        "prediction",
         "prints",
         "repeated",
         "result",
@@ -81,8 +81,8 @@ class Call:
     dtype: np.dtype[Any] | None
     output: tuple[tuple[tuple[int, ...] | None, np.dtype[Any] | None], ...]
     inputs: tuple[tuple[int, ...] | None, ...]
+    judged: frozenset[int] | None
     prints: list[tuple[str, Array, int]]
-    prediction: int | None
     result: int | None
     repeated: frozenset[int]
 

@@ -9,7 +9,8 @@ import numpy as np
 from typing_extensions import override
 
 from tinynn.core.arguments import number
-from tinynn.core.optimizer import Optimizer, flags, nonnegative
+from tinynn.core.groups import flags, nonnegative
+from tinynn.core.optimizer import Optimizer
 from tinynn.errors import ArgumentError, expects
 from tinynn.typing import Array
 
@@ -35,6 +36,8 @@ class SGD(Optimizer):
         The note, (26) and (27), γ = 0.001. Sutskever et al., "On the importance of initialization and momentum in deep
         learning", 2013; PyTorch's form differs from it: the rate multiplies the buffer, not the gradient.
     """
+
+    state_arrays = ("momentum_buffer",)
 
     def __init__(
         self,
@@ -78,7 +81,13 @@ class SGD(Optimizer):
             if buffer is None:
                 buffer = state["momentum_buffer"] = grad.copy()
             else:
+                np.multiply(grad, 1 - options.dampening, step)
                 buffer *= options.momentum
-                buffer += (1 - options.dampening) * grad
-            grad = grad + options.momentum * buffer if options.nesterov else buffer
-        np.multiply(grad, options.lr, step)
+                buffer += step
+            if options.nesterov:
+                np.multiply(buffer, options.momentum, step)
+                step += grad
+                grad = step
+            else:
+                grad = buffer
+        np.multiply(grad, options.arrays.lr, step)
