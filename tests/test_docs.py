@@ -15,11 +15,13 @@ import doctest
 import inspect
 import io
 import re
+import sys
 import textwrap
 import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -64,11 +66,13 @@ PARSERS = [CodeBlockParser("python", run), CodeBlockParser("output", compare), C
 
 
 def evaluate(path: Path) -> None:
-    """Run all blocks of a document in order, in one namespace."""
+    """Run all blocks of a document in order, in one namespace: that of the main module, where pickle finds classes."""
     document = sybil.document.Document.parse(str(path), *PARSERS)
-    document.namespace["__name__"] = "__main__"
-    for example in document:
-        example.evaluate()
+    main = types.ModuleType("__main__")
+    document.namespace = vars(main)
+    with mock.patch.dict(sys.modules, {"__main__": main}):
+        for example in document:
+            example.evaluate()
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,21 @@ import numpy as np
 import pytest
 
 import tinynn as nn
-from tinynn.testing import check_gradients
+from tinynn.testing import LawError, check_gradients
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-PICTURES = {"custom_layer": [], "digits": ["digits.png"], "document_network": [], "regression": ["regression.png"]}
-SHORTER = {"digits": ["--epochs", "2"]}  # the whole of it runs below
+PICTURES = {
+    "custom_layer": [],
+    "digits": ["digits.png"],
+    "document_network": [],
+    "first_backward": [],
+    "nonlinearities": ["nonlinearities.png"],
+    "regression": ["regression.png"],
+}
+SHORTER = {  # the whole of it runs below
+    "digits": ["--epochs", "2"],
+    "nonlinearities": ["--epochs", "1", "--depths", "2", "3"],
+}
 
 Load = Callable[[str], ModuleType]
 
@@ -183,6 +193,69 @@ def test_custom_layer_is_right_to_the_last_digit(load: Load) -> None:
     rng = np.random.default_rng(0)
     assert check_gradients(example.Distances(2, 3, rng=rng), rng.normal(size=(5, 2))).largest.error < 1e-12
     assert check_gradients(example.Bell(), rng.normal(size=(5, 2))).largest.error < 1e-12
+
+
+# A backward, proved
+
+
+def test_first_backward_names_three_mistakes_and_finds_every_law_kept(
+    load: Load, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = load("first_backward")
+    said, reports = example.main()
+    assert said == {
+        "WithoutTheTwo": ["factor", "factor"],
+        "Transposed": ["transposed"],
+        "KeptOnSelf": ["stale-state", "stale-state"],
+        "Weighted": [],
+    }
+    assert all(report.failures == () for report in reports)
+    printed = capsys.readouterr().out
+    assert all(str(report) in printed for report in reports)
+
+
+def test_first_backward_would_notice_a_broken_law(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load("first_backward")
+    monkeypatch.setattr(example.Weighted, "__deepcopy__", lambda layer, memo: layer, raising=False)
+    with pytest.raises(LawError, match="a deepcopy is a twin"):
+        example.main()
+
+
+# Nonlinearities
+
+
+def test_nonlinearities_learn_deep_down_from_a_start_that_suits_them(
+    load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = load("nonlinearities")
+    results = example.main(["--depths", "5", "--pictures", str(tmp_path)])
+    accuracies = {key: result.accuracy for key, result in results.items()}
+    assert all(value > 0.9 for (_, start, _), value in accuracies.items() if start == "suitable")
+    assert all(accuracies[name, "default", 5] < 0.25 for name in ("arctan sigmoid", "logistic", "GELU"))
+    assert all(accuracies[name, "default", 5] > 0.75 for name in ("tanh", "ReLU"))
+    assert_picture(tmp_path / "nonlinearities.png")
+    printed = capsys.readouterr().out
+    assert all(f"{value:.1%}" in printed for value in accuracies.values())
+
+
+def test_nonlinearities_choose_the_rate_by_the_training_loss_alone(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load("nonlinearities")
+    losses = iter((3.0, 1.0, 2.0) * 10)
+
+    def train(model: nn.Layer, data: object, rate: float, epochs: int, rng: np.random.Generator) -> object:
+        return example.Result(loss=next(losses), accuracy=rate, rate=rate)
+
+    monkeypatch.setattr(example, "train", train)
+    assert {result.rate for result in example.compare(0, (2,), 1).values()} == {example.RATES[1]}
+
+
+def test_nonlinearities_give_up_on_a_rate_that_is_too_high(load: Load) -> None:
+    example = load("nonlinearities")
+    rng = np.random.default_rng(0)
+    model = example.build_model(nn.ReLU, example.KAIMING, 10, rng)
+    result = example.train(model, example.load(0), 1e6, 1, rng)
+    assert result.loss == np.inf
+    assert result.accuracy == 0.1
 
 
 # Regression

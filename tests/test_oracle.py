@@ -1,4 +1,6 @@
-"""Values, gradients and trajectories against PyTorch's, frozen in a file that `tests/oracle/make_vectors.py` makes.
+"""Values, gradients and trajectories against PyTorch's, frozen in files.
+
+`tests/oracle/make_vectors.py` and `tests/oracle/make_optimizers.py` make them.
 
 Two numbers agree if |a - b| ≤ tol · max(1, |b|): in float64 tol is 1e-12; in float32, where b is still PyTorch's
 float64 result, it is 1e-5 or twice the distance of PyTorch's own float32 result.
@@ -15,10 +17,13 @@ import pytest
 
 import tinynn as nn
 
-FILE = Path(__file__).parent / "oracle" / "vectors.npz"
-with np.load(FILE) as file:
-    VECTORS = {name: file[name] for name in file.files}
-INDEX = json.loads(VECTORS.pop("index").item())
+FILES = [Path(__file__).parent / "oracle" / name for name in ("vectors.npz", "optimizers.npz")]
+VECTORS, INDEX = {}, {}
+for path in FILES:
+    with np.load(path) as file:
+        VECTORS |= {name: file[name] for name in file.files}
+    INDEX |= json.loads(VECTORS.pop("index").item())
+RULES = ("sgd", "adam", "adamw", "rmsprop", "adagrad", "adadelta", "nadam", "radam")
 DTYPES = ("float64", "float32")
 
 
@@ -73,15 +78,17 @@ def loaded(spec, record, dtype):
 
 
 def test_the_vectors_are_small_and_cover_everything_that_pytorch_has():
-    assert FILE.stat().st_size < 500_000
+    assert all(path.stat().st_size < 500_000 for path in FILES)
     specs = json.dumps([config.get("spec") for config in INDEX.values()])
     for layer in ("ArctanSigmoid", "Identity", "Linear", "ReLU", "Residual", "Sequential", "Sigmoid", "Tanh"):
         assert f'["{layer}"' in specs
     losses = {(config["kind"], config["reduction"]) for name, config in INDEX.items() if name.startswith("loss: ")}
     assert losses == {(k, r) for k in ("MSELoss", "CrossEntropyLoss") for r in ("mean", "sum", "none")}
-    for kind, own in (("SGD", ()), ("Adam", ()), ("AdamW", ("decoupled_weight_decay",))):
-        rows = [config for name, config in INDEX.items() if name.startswith(f"{kind.lower()}: ")]
-        names = set(getattr(nn, kind)([nn.Parameter(0.0)]).defaults) - set(own)
+    for rule in RULES:
+        rows = [config for name, config in INDEX.items() if name.startswith(f"{rule}: ")]
+        kind = rows[0]["class"]
+        own = {"decoupled_weight_decay"} if kind == "AdamW" else set()
+        names = set(getattr(nn, kind)([nn.Parameter(0.0)]).defaults) - own
         for name, other in itertools.product(names, repeat=2):
             pairs = {(str(row["options"][name]), str(row["options"][other])) for row in rows}
             impossible = {name, other} == {"nesterov", "momentum"} or {name, other} == {"nesterov", "dampening"}
@@ -236,7 +243,7 @@ def remembered(record, step):
     return [name.removesuffix(f" {step}.float64") for name in record.dtype.names if name.endswith(f" {step}.float64")]
 
 
-@cases("sgd", "adam", "adamw")
+@cases(*RULES)
 def test_optimizers_fed_recorded_gradients_move_as_pytorchs(case, dtype):
     run = Run(case, dtype).go(1, 100)
     assert_agrees(np.stack(run.kept), VECTORS[case], "kept", dtype)
@@ -247,7 +254,7 @@ def test_optimizers_fed_recorded_gradients_move_as_pytorchs(case, dtype):
         assert_agrees(row, VECTORS[case], f"{name} 100", dtype)
 
 
-@cases("sgd", "adam", "adamw")
+@cases(*RULES)
 def test_optimizers_saved_and_loaded_halfway_move_as_pytorchs(case, dtype):
     run, twin, halfway = Run(case, dtype), Run(case, dtype), INDEX["optimizer"]["halfway"]
     run.go(1, halfway)
@@ -259,7 +266,7 @@ def test_optimizers_saved_and_loaded_halfway_move_as_pytorchs(case, dtype):
     assert_agrees(np.stack(twin.kept), VECTORS[case], "kept", dtype)
 
 
-@cases("sgd", "adam", "adamw", having="halfway")
+@cases(*RULES, having="halfway")
 def test_a_state_that_pytorch_saved_is_taken_up(case, dtype):
     record, run, halfway = VECTORS[case], Run(case, dtype), INDEX["optimizer"]["halfway"]
     run.put(record[f"halfway.{dtype}"])
@@ -294,4 +301,27 @@ def test_models_learn_along_pytorchs_trajectory(case, dtype):
             for name, parameter in model.named_parameters():
                 assert_agrees(parameter.data, record, f"after {step + 1}:{name}", dtype)
     assert_agrees(np.array(losses), record, "losses", dtype)
+    assert losses[-1] < losses[0]
+
+
+@cases("embedding")
+def test_rows_that_are_looked_up_and_tied_weights_learn_along_pytorchs_trajectory(case, dtype):
+    config, given, record = INDEX[case], VECTORS["embedding"], VECTORS[case]
+    model = nn.Sequential(nn.Embedding(7, 3), nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 3)).astype(dtype)
+    model[3].weight = model[1].weight
+    parameters = {name: value for name, value in model.named_parameters() if name in given.dtype.names}
+    for name, parameter in parameters.items():
+        parameter.data = given[name]
+    loss_fn = nn.MSELoss(reduction="mean")
+    optimizer = getattr(nn, config["class"])(model.parameters(), **config["options"])
+    losses = []
+    for step in range(100):
+        losses.append(loss_fn(model(given["rows"][step % 5]), given["targets"][step % 5]))
+        optimizer.zero_grad()
+        model.backward_parameters(loss_fn.backward())
+        optimizer.step()
+    assert_agrees(np.array(losses), record, "losses", dtype)
+    for name, parameter in parameters.items():
+        assert_agrees(parameter.data, record, f"after 100:{name}", dtype)
+    assert len(parameters) == 4
     assert losses[-1] < losses[0]

@@ -46,7 +46,10 @@ from tinynn.losses.classification import CrossEntropyLoss, NLLLoss
 from tinynn.losses.distributions import GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
 from tinynn.losses.embedding import CosineEmbeddingLoss, HingeEmbeddingLoss, TripletMarginLoss
 from tinynn.losses.regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
+from tinynn.optim.adagrad import Adadelta, Adagrad
 from tinynn.optim.adam import Adam, AdamW
+from tinynn.optim.adam_variants import NAdam, RAdam
+from tinynn.optim.rmsprop import RMSprop
 from tinynn.optim.sgd import SGD
 
 __version__ = "0.1.0"
@@ -57,6 +60,8 @@ __all__ = [
     "GELU",
     "SELU",
     "SGD",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
     "Add",
@@ -95,12 +100,15 @@ __all__ = [
     "MSELoss",
     "Mish",
     "Multiply",
+    "NAdam",
     "NLLLoss",
     "Optimizer",
     "PReLU",
     "Parameter",
     "PoissonNLLLoss",
+    "RAdam",
     "RMSNorm",
+    "RMSprop",
     "ReLU",
     "ReLU6",
     "Residual",

@@ -6,13 +6,25 @@ absolute value without its kink in the complex direction.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from tinynn.typing import Array
 
-__all__ = ["Constant", "log_softmax", "sigmoid", "sigmoid_derivative"]
+__all__ = [
+    "Constant",
+    "absolute",
+    "clamp",
+    "log_softmax",
+    "normal_cdf",
+    "normal_density",
+    "sigmoid",
+    "sigmoid_derivative",
+    "softmax",
+    "softplus",
+]
 
 
 class Constant(dict[np.dtype[Any], Any]):
@@ -30,16 +42,79 @@ class Constant(dict[np.dtype[Any], Any]):
         return self.value  # a Python number takes the dtype of its partner
 
 
+def absolute(x: Array) -> Array:
+    """|x|, without its kink in the complex direction."""
+    y: Array = np.maximum(x, -x)
+    return y
+
+
+def clamp(x: Array, low: float, high: float) -> Array:
+    """The number nearest to x between ``low`` and ``high``."""
+    y: Array = np.minimum(np.maximum(x, low), high)
+    return y
+
+
 def sigmoid(x: Array) -> Array:
     """The logistic function 1 / (1 + e⁻ˣ), with full relative accuracy in both tails."""
-    y: Array = np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.maximum(x, -x)))
+    y: Array = np.exp(np.minimum(x, 0)) / (1 + np.exp(-absolute(x)))
     return y
 
 
 def sigmoid_derivative(x: Array) -> Array:
     """The derivative of the logistic function, e⁻|ˣ| / (1 + e⁻|ˣ|)²."""
-    decay = np.exp(-np.maximum(x, -x))
+    decay = np.exp(-absolute(x))
     y: Array = decay / ((1 + decay) * (1 + decay))
+    return y
+
+
+def softplus(x: Array) -> Array:
+    """log(1 + eˣ), with full relative accuracy where it is small."""
+    y: Array = np.maximum(x, 0) + np.log1p(np.exp(-absolute(x)))
+    return y
+
+
+MILLS_ABOVE = [
+    *(1.3993048118643565e-06, 3.757916535870989e-05, 0.0004941506706428816, 0.004115983017212425),
+    *(0.023751350888201746, 0.0981308959658345, 0.2903132931433541, 0.5954446719693803, 0.7758577209030002, 0.5),
+]
+MILLS_BELOW = [
+    *(3.5075370062550256e-06, 9.419699842335464e-05, 0.0012421595801411335, 0.010411436397331716, 0.06076744505109421),
+    *(0.2561065130662715, 0.7848013162542371, 1.718839864814702, 2.5655989100829704, 2.349600002608859, 1.0),
+]
+MILLS = [[Constant(value) for value in coefficients] for coefficients in (MILLS_ABOVE, MILLS_BELOW)]
+"""Two polynomials, highest power first, whose quotient is Φ(-x) exp(x²/2) for x from 0 to 39, to 1e-16: it agrees in
+twenty points, which lie as Chebyshev's do for (x - 4) / (x + 4). No coefficient is negative, so no digits are lost."""
+
+
+def normal_cdf(x: Array) -> Array:
+    """Φ(x) = ½ (1 + erf(x/√2)), the share of the normal distribution below x.
+
+    The relative error is a few units in the last place; far to the left, where Φ(x) is as small as exp(-x²/2), it
+    grows with x².
+    """
+    if x.dtype.itemsize < 4:  # in float16 the polynomials overflow
+        x = x.astype(np.float32)
+    distance = np.minimum(absolute(x), 200)  # further out, Φ is 0 or 1
+    tail, below = (_polynomial(coefficients, distance) for coefficients in MILLS)
+    tail /= below
+    distance *= distance
+    distance *= -0.5
+    tail *= np.exp(distance)
+    return np.where(x < 0, tail, 1 - tail)
+
+
+def normal_density(x: Array) -> Array:
+    """φ(x) = exp(-x²/2) / √(2π), the density of the normal distribution."""
+    y: Array = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
+    return y
+
+
+def _polynomial(coefficients: list[Constant], x: Array) -> Array:
+    dtype = x.dtype
+    y = np.full_like(x, coefficients[0].value)
+    for coefficient in coefficients[1:]:
+        y *= x
+        y += coefficient[dtype]
     return y
 
 
@@ -48,8 +123,19 @@ def log_softmax(x: Array, axis: int) -> Array:
 
     The largest number is subtracted first; an infinite one leaves the others with probability 0.
     """
-    largest = x.max(axis=axis, keepdims=True, initial=-np.inf)
-    with np.errstate(over="ignore", invalid="ignore"):  # of numbers at both ends of the float line, and of ∞ - ∞
-        shifted = np.where(x == largest, 0, x - largest)
+    shifted = _below_largest(x, axis)
     y: Array = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
     return y
+
+
+def softmax(x: Array, axis: int) -> Array:
+    """Return eˣ / Σ eˣ, the sum running along ``axis``; as `log_softmax` it never overflows."""
+    y: Array = np.exp(_below_largest(x, axis))
+    y /= y.sum(axis=axis, keepdims=True)
+    return y
+
+
+def _below_largest(x: Array, axis: int) -> Array:
+    largest = x.max(axis=axis, keepdims=True, initial=-np.inf)
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers at both ends of the float line, and of ∞ - ∞
+        return np.where(x == largest, 0, x - largest)

@@ -245,7 +245,7 @@ GROUPS = {
     "no params": ({"lr": 1.0}, ArgumentTypeError, "every group to be a dict with 'params'"),
     "empty": ({"params": []}, ArgumentError, "at least one parameter in each group, got none"),
     "an array": ({"params": [np.ones(1)]}, ArgumentTypeError, "Parameter objects, got a ndarray"),
-    "a bad option": ({"params": [nn.Parameter([1.0])], "lr": -1}, ArgumentError, "a finite lr > 0, got -1.0"),
+    "a bad option": ({"params": [nn.Parameter([1.0])], "lr": -1}, ArgumentError, "a finite lr >= 0, got -1.0"),
     "an unknown option": (
         {"params": [nn.Parameter([1.0])], "rate": 1},
         ArgumentTypeError,
@@ -298,12 +298,11 @@ def test_options_changed_by_hand_hold_from_the_next_step():
 @pytest.mark.parametrize(
     ("name", "value", "error", "message"),
     [
-        ("lr", float("nan"), ArgumentError, "a finite lr > 0, got nan"),
-        ("lr", float("inf"), ArgumentError, "a finite lr > 0, got inf"),
-        ("lr", 0, ArgumentError, "a finite lr > 0, got 0.0"),
-        ("lr", -1, ArgumentError, "a finite lr > 0, got -1.0"),
-        ("lr", "0.1", ArgumentTypeError, "a finite lr > 0, got '0.1'"),
-        ("lr", None, ArgumentTypeError, "a finite lr > 0, got None"),
+        ("lr", float("nan"), ArgumentError, "a finite lr >= 0, got nan"),
+        ("lr", float("inf"), ArgumentError, "a finite lr >= 0, got inf"),
+        ("lr", -1, ArgumentError, "a finite lr >= 0, got -1.0"),
+        ("lr", "0.1", ArgumentTypeError, "a finite lr >= 0, got '0.1'"),
+        ("lr", None, ArgumentTypeError, "a finite lr >= 0, got None"),
         ("momentum", -0.5, ArgumentError, "a finite momentum >= 0, got -0.5"),
         ("weight_decay", float("nan"), ArgumentError, "a finite weight_decay >= 0, got nan"),
         ("nesterov", True, ArgumentError, "momentum > 0 and dampening = 0 for nesterov"),
@@ -447,7 +446,7 @@ BAD = {
     "more groups": (lambda s: s["param_groups"].append({"params": [2]}), StateError, r"groups of \[2\] parameters"),
     "missing option": (lambda s: s["param_groups"][0].pop("lr"), StateError, "the options "),
     "unknown option": (lambda s: s["param_groups"][0].update(rate=1), StateError, "the options "),
-    "bad option": (lambda s: s["param_groups"][0].update(lr=float("nan")), ValueError, "a finite lr > 0, got nan"),
+    "bad option": (lambda s: s["param_groups"][0].update(lr=float("nan")), ValueError, "a finite lr >= 0, got nan"),
     "another shape": (
         lambda s: s["state"][1].update(momentum_buffer=np.ones(5)),
         StateError,

@@ -419,19 +419,22 @@ def trajectories() -> Iterator[tuple[str, Any, Arrays]]:
 # The file
 
 
-def make() -> Arrays:
-    """Return the file's entries: a record for each case that has arrays, and the index."""
+def packed(*cases: Iterator[tuple[str, Any, Arrays]]) -> Arrays:
+    """Return a file's entries: a record for each case that has arrays, and the index."""
     index: dict[str, Any] = {}
     records: Arrays = {}
-    for cases in (layer_cases(), loss_cases(), init_cases(), sgd_cases(), adam_cases(), trajectories()):
-        for name, config, arrays in cases:
-            index[name] = config
-            if arrays:
-                record = np.zeros((), [(what, array.dtype, array.shape) for what, array in arrays.items()])
-                for what, array in arrays.items():
-                    record[what] = array
-                records[name] = record
+    for name, config, arrays in itertools.chain(*cases):
+        index[name] = config
+        if arrays:
+            record = np.zeros((), [(what, array.dtype, array.shape) for what, array in arrays.items()])
+            for what, array in arrays.items():
+                record[what] = array
+            records[name] = record
     return {"index": np.array(json.dumps(index)), **records}
+
+
+def make() -> Arrays:
+    return packed(layer_cases(), loss_cases(), init_cases(), sgd_cases(), adam_cases(), trajectories())
 
 
 def flat(records: Arrays) -> Arrays:
@@ -465,16 +468,17 @@ def differences(old: Arrays, new: Arrays) -> Iterator[str]:
             yield f"{name}: off by {np.max(distance):.1e}, allowed {TOLERANCES[kind]:.0e}"
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(path: Path, make: Callable[[], Arrays], description: str) -> int:
+    """Write or check a file, as the command line asks for."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare with the file instead of writing it")
     arguments = parser.parse_args()
     new = make()
     if not arguments.check:
-        np.savez_compressed(FILE, **new)
-        print(f"{FILE.name}: {len(new) - 1} cases, {FILE.stat().st_size / 1000:.0f} kB, PyTorch {torch.__version__}")
+        np.savez_compressed(path, **new)
+        print(f"{path.name}: {len(new) - 1} cases, {path.stat().st_size / 1000:.0f} kB, PyTorch {torch.__version__}")
         return 0
-    with np.load(FILE) as file:
+    with np.load(path) as file:
         lines = list(differences(flat({name: file[name] for name in file.files}), flat(new)))
     for line in lines:
         print(line)
@@ -483,4 +487,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(FILE, make, __doc__))

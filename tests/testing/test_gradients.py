@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import pickle
-import time
 
 import numpy as np
 import pytest
 
 import tinynn as nn
 from tests.catalogue import COMPUTING, LAYERS
+from tests.testing.false_alarms import check_somewhere
 from tinynn.testing import Finding, GradientError, GradientReport, Measurement, check_gradients
 
 
@@ -121,14 +121,10 @@ def test_the_error_is_an_assertion_and_can_be_pickled():
 
 @pytest.mark.parametrize("row", COMPUTING, ids=str)
 @pytest.mark.parametrize("seed", range(6))
-def test_no_false_alarm_at_any_scale(row, seed):
-    rng = np.random.default_rng(seed)
-    scale, samples = 10 ** rng.uniform(-3, 3), int(rng.integers(1, 8))
-    layer = row.make(rng, np.float64).train(bool(seed % 2))
-    first, *others = row.inputs(rng, np.float64, samples)
-    if row.covers is nn.MSELoss:
-        others = [scale * x for x in others]
-    assert check_gradients(layer, scale * first, *others, rng=seed).findings == ()
+def test_no_false_alarm_at_any_size_and_scale(row, seed):
+    report, place = check_somewhere(row, seed)
+    assert not [finding for finding in report.findings if finding.diagnosis != "kink"], place
+    assert all(row.passed for row in report.measurements), place
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
@@ -151,15 +147,20 @@ class Off(nn.Layer):
         return self.layer(*x)
 
     def backward(self, *grads):
-        return (1 + 1e-9) * self.layer.backward(*grads)
+        at_inputs = self.layer.backward(*grads)
+        if isinstance(at_inputs, tuple):
+            return tuple((1 + 1e-9) * at_input for at_input in at_inputs)
+        return (1 + 1e-9) * at_inputs
 
 
-@pytest.mark.parametrize("row", LAYERS, ids=str)
+@pytest.mark.parametrize("row", [row for row in LAYERS if row.case.inputs()[0].dtype.kind == "f"], ids=str)
 def test_a_factor_of_1_and_a_billionth_is_caught_in_every_layer(row):
     rng = np.random.default_rng(5)
+    inputs = row.inputs(rng, np.float64, 5)
     with pytest.raises(GradientError) as caught:
-        check_gradients(Off(row.make(rng, np.float64)), *row.inputs(rng, np.float64, 5))
-    assert [(f.where, f.diagnosis) for f in caught.value.findings] == [("input", "factor")]
+        check_gradients(Off(row.build(rng, np.float64)), *inputs)
+    wrong = ["input", *(f"input {position}" for position in range(1, len(inputs)))]
+    assert [(f.where, f.diagnosis) for f in caught.value.findings] == [(where, "factor") for where in wrong]
 
 
 def test_what_a_complex_step_takes_for_right_is_not():
@@ -261,6 +262,15 @@ def test_cancellation_is_ill_conditioned_and_no_mistake():
     assert [f.diagnosis for f in check_gradients(noisy, 1e-3 * (1 + normal(3) ** 2)).findings] == ["ill-conditioned"]
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_forward_that_cancels_is_no_mistake(seed):
+    layer = Scaled(function=lambda x: x / np.sqrt(x * x + 2e-16), derivative=lambda x: 2e-16 * (x * x + 2e-16) ** -1.5)
+    assert check_gradients(layer, 3e-3 * normal(7, 1, seed=seed)).largest.passed
+    wrong = Scaled(1.01, layer.function, layer.derivative)
+    with pytest.raises(GradientError):
+        check_gradients(wrong, 3e-3 * normal(7, 1, seed=seed))
+
+
 def test_a_random_layer_is_held_fixed_and_its_generator_left_alone():
     rng = np.random.default_rng(3)
     before = rng.bit_generator.state
@@ -342,12 +352,9 @@ def test_a_layer_without_anything_to_check_has_an_empty_report():
     assert check_gradients(nn.Tanh(), np.zeros((0, 3))).largest.error == 0
 
 
-def test_a_64_by_64_layer_takes_less_than_a_second():
+def test_each_element_takes_one_forward():
     layer = nn.Linear(64, 64, rng=np.random.default_rng(0))
-    x = normal(8, 64)
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        check_gradients(layer, x)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 1
+    report = check_gradients(layer, normal(8, 64))
+    elements = sum(row.elements for row in report.measurements)
+    assert elements == 8 * 64 + 64 * 64 + 64
+    assert elements <= report.forwards <= elements + 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -58,9 +59,11 @@ def as_attributes(group: Mapping[str, Any], dtype: np.dtype[Any]) -> SimpleNames
     return SimpleNamespace(**options, arrays=SimpleNamespace(**arrays))
 
 
-def nonnegative(owner: object, options: Mapping[str, Any], *names: str) -> dict[str, float]:
-    """Return the named options as finite numbers of at least 0."""
-    return {name: number(type(owner).__name__, name, options[name], low=0) for name in names}
+def nonnegative(
+    owner: object, options: Mapping[str, Any], *names: str, high: float = math.inf
+) -> dict[str, float]:
+    """Return the named options as finite numbers from 0 to ``high``."""
+    return {name: number(type(owner).__name__, name, options[name], low=0, high=high) for name in names}
 
 
 def fractions(owner: object, options: Mapping[str, Any], name: str) -> dict[str, tuple[float, ...]]:

@@ -220,7 +220,7 @@ class Parameter(StateArray):
 
         Args:
             rows: indices from 0, (n,); what comes more than once is added up.
-            grad: (n, *shape[1:]).
+            grad: a row for each of them, (n, ...).
 
         Raises:
             ShapeError: if the shapes do not fit.

@@ -1,4 +1,4 @@
-"""Layers made of layers. Each backward is its forward turned upside down."""
+"""Layers made of layers, one after the other. The backward is the forward turned upside down."""
 
 from __future__ import annotations
 
@@ -8,15 +8,43 @@ from typing import Any, Self, overload
 from typing_extensions import override
 
 from tinynn.core import discovery
-from tinynn.core.arrays import cast, floating
 from tinynn.core.layer import Layer
-from tinynn.errors import ArgumentError, ArgumentTypeError, DiscoveryError, ShapeError, expects
-from tinynn.typing import Array
+from tinynn.errors import ArgumentError, ArgumentTypeError, DiscoveryError, expects
 
-__all__ = ["Residual", "Sequential"]
+__all__ = ["Container", "Sequential", "as_layer"]
 
 
-class Sequential(Layer):
+class Container(Layer):
+    """Layers in a row, each with a name: what `Sequential` and the branches of `tinynn.layers.branches` share."""
+
+    def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
+        owner = type(self).__name__
+        named: dict[str, Any] = {}
+        if len(layers) == 1 and isinstance(layers[0], Mapping):
+            named.update(layers[0])
+        else:
+            named.update({str(index): layer for index, layer in enumerate(layers)})
+        for name, layer in named.items():
+            if not isinstance(name, str) or not name or "." in name:
+                raise DiscoveryError(expects(owner, "names that are text without dots", repr(name)))
+            named[name] = as_layer(owner, layer)
+        self._layers: dict[str, Layer] = named
+
+    @override
+    def named_children(self) -> Iterator[tuple[str, Layer]]:
+        return ((name.removeprefix("_layers."), child) for name, child in super().named_children())
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def __iter__(self) -> Iterator[Layer]:
+        return iter(self._layers.values())
+
+    def __getitem__(self, index: int | str) -> Any:
+        return self._layers[index] if isinstance(index, str) else list(self._layers.values())[index]
+
+
+class Sequential(Container):
     """y = fₙ(... f₂(f₁(x))): layers one after the other, the note's N(A⁰) = Aᴸ.
 
     Backward:
@@ -39,18 +67,6 @@ class Sequential(Layer):
           (0): Linear(3, 2)
         ))
     """
-
-    def __init__(self, *layers: Layer | Mapping[str, Layer]) -> None:
-        named: dict[str, Any] = {}
-        if len(layers) == 1 and isinstance(layers[0], Mapping):
-            named.update(layers[0])
-        else:
-            named.update({str(index): layer for index, layer in enumerate(layers)})
-        for name, layer in named.items():
-            if not isinstance(name, str) or not name or "." in name:
-                raise DiscoveryError(expects("Sequential", "names that are text without dots", repr(name)))
-            named[name] = _layer("Sequential", layer)
-        self._layers: dict[str, Layer] = named
 
     @override
     def forward(self, *x: Any) -> Any:
@@ -82,81 +98,34 @@ class Sequential(Layer):
         else:
             layers[first].backward_parameters(grad)
 
-    @override
-    def named_children(self) -> Iterator[tuple[str, Layer]]:
-        return ((name.removeprefix("_layers."), child) for name, child in super().named_children())
-
     def append(self, layer: Layer) -> Self:
         """Add a layer at the end, named by its position."""
         name = str(len(self._layers))
         if name in self._layers:
             raise ArgumentError(expects("Sequential", "a free name for the new layer", f"{name!r}, which is taken"))
-        self._layers[name] = _layer("Sequential", layer)
+        self._layers[name] = as_layer("Sequential", layer)
         return self
-
-    def __len__(self) -> int:
-        return len(self._layers)
-
-    def __iter__(self) -> Iterator[Layer]:
-        return iter(self._layers.values())
 
     @overload
     def __getitem__(self, index: int | str) -> Layer: ...
     @overload
     def __getitem__(self, index: slice) -> Sequential: ...
+    @override
     def __getitem__(self, index: int | str | slice) -> Layer:
-        if isinstance(index, str):
-            return self._layers[index]
         if isinstance(index, slice):
             return Sequential(dict(list(self._layers.items())[index]))
-        return list(self._layers.values())[index]
+        layer: Layer = super().__getitem__(index)
+        return layer
 
     def __setitem__(self, index: int | str, layer: Layer) -> None:
         name = index if isinstance(index, str) else list(self._layers)[index]
         if name not in self._layers:
             raise KeyError(name)
-        self._layers[name] = _layer("Sequential", layer)
+        self._layers[name] = as_layer("Sequential", layer)
 
 
-class Residual(Layer):
-    """y = x + f(x), in the dtype of f(x).
-
-    Backward:
-        The sum becomes a copy: ∂L/∂x = grad + what f returns for grad.
-
-    Shapes:
-        x what f takes, y the same: f keeps the shape.
-
-    Args:
-        layer: the layer f.
-
-    Raises:
-        ShapeError: if f(x) has not the shape of x.
-    """
-
-    def __init__(self, layer: Layer) -> None:
-        self.layer = _layer("Residual", layer)
-
-    @override
-    def forward(self, x: Array) -> Array:
-        y = self.layer(x)
-        if y.shape != x.shape:
-            raise ShapeError(expects(self, f"its layer to keep the shape {x.shape}", y.shape))
-        y = floating(y)
-        total: Array = cast(x, y.dtype) + y
-        return total
-
-    @override
-    def backward(self, grad: Array) -> Array:
-        total: Array = grad + self.layer.backward(grad)
-        return total
-
-    @override
-    def backward_parameters(self, grad: Array) -> None:
-        self.layer.backward_parameters(grad)
-
-
-def _layer(owner: str, layer: object) -> Layer:
+def as_layer(owner: str, layer: object) -> Layer:
+    """Return ``layer``, which must be one."""
     if isinstance(layer, Layer):
         return layer
     if isinstance(layer, type) and issubclass(layer, Layer):

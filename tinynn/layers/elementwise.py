@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from typing_extensions import override
@@ -25,6 +26,17 @@ class Elementwise(Layer):
             function = staticmethod(np.sin)
             derivative = staticmethod(np.cos)
 
+    Where the pair has constants, ``constants`` names them. They are attributes of the layer, and both functions take
+    them after x, in this order::
+
+        class Wave(nn.Elementwise):
+            function = staticmethod(wave)  # wave(x, frequency, phase)
+            derivative = staticmethod(wave_derivative)
+            constants = ("frequency", "phase")
+
+            def __init__(self, frequency=1.0, phase=0.0):
+                self.frequency, self.phase = frequency, phase
+
     Backward:
         ∂L/∂x = σ'(x) ∂L/∂y.
 
@@ -39,17 +51,25 @@ class Elementwise(Layer):
         The note, (2) and (10).
     """
 
-    function: Callable[[Array], Array]
-    derivative: Callable[[Array], Array]
+    function: Callable[..., Array]
+    derivative: Callable[..., Array]
+    constants: ClassVar[tuple[str, ...]] = ()
+
+    @override
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        pair = [name for name in ("function", "derivative") if name in vars(cls)]
+        if pair and cls.__init__ is Elementwise.__init__:
+            cls.__init__ = Layer.__init__  # type: ignore[method-assign, assignment]
+        for name in pair if cls.constants else ():
+            setattr(cls, name, _with_constants(getattr(cls, name), cls.constants))
 
     def __init__(
         self, function: Callable[[Any], Any] | None = None, derivative: Callable[[Any], Any] | None = None
     ) -> None:
+        if function is None and derivative is None and hasattr(type(self), "function"):
+            return  # a subclass has its own
         name = type(self).__name__
-        if hasattr(type(self), "function"):
-            if function is not None or derivative is not None:
-                raise ArgumentTypeError(expects(name, "no functions, since it has its own", repr(function)))
-            return
         if not callable(function) or not callable(derivative):
             what = "a function and its derivative, as in Elementwise(np.sin, np.cos)"
             raise ArgumentTypeError(expects(name, what, f"{function!r} and {derivative!r}"))
@@ -85,5 +105,16 @@ class Elementwise(Layer):
 
     @override
     def extra_repr(self) -> str:
-        given = [vars(self).get(name) for name in ("function", "derivative")]
-        return ", ".join(getattr(function, "__name__", repr(function)) for function in given if function is not None)
+        given = [vars(self)[name] for name in ("function", "derivative") if name in vars(self)]
+        functions = [getattr(function, "__name__", repr(function)) for function in given]
+        return ", ".join([*functions, *(f"{name}={getattr(self, name)!r}" for name in self.constants)])
+
+
+def _with_constants(function: Callable[..., Any], names: tuple[str, ...]) -> Callable[..., Any]:
+    """Return a method that calls ``function`` with attributes of the layer."""
+
+    @functools.wraps(function)
+    def method(self: Elementwise, x: Array) -> Any:
+        return function(x, *[getattr(self, name) for name in names])
+
+    return method

@@ -91,7 +91,7 @@ class Linear(Layer):
     def forward(self, x: Array) -> Array:
         weight = self.weight.data
         shape = x.shape
-        if shape[-1:] != (self.in_features,):
+        if not shape or shape[-1] != self.in_features:
             raise ShapeError(expects(self, f"x of shape (..., {self.in_features})", shape))
         if x.dtype is not weight.dtype:
             x = cast(x, weight.dtype)

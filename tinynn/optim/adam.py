@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from tinynn.core.arguments import number
 from tinynn.core.groups import flags, fractions, nonnegative
 from tinynn.core.optimizer import Optimizer
+from tinynn.optim.averages import follow, follow_square
 from tinynn.typing import Array
 
 __all__ = ["Adam", "AdamW"]
@@ -25,7 +25,7 @@ class Adam(Optimizer):
 
     Args:
         params: ``model.parameters()``, or dicts with ``"params"`` and options of their own.
-        lr: γ, greater than 0.
+        lr: γ, at least 0.
         betas: β₁ and β₂, at least 0 and below 1.
         eps: ε, at least 0.
         weight_decay: factor of the penalty ½ ‖W‖², at least 0.
@@ -67,7 +67,7 @@ class Adam(Optimizer):
     @override
     def check(self, options: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            "lr": number(type(self).__name__, "lr", options["lr"], above=0),
+            **nonnegative(self, options, "lr"),
             **fractions(self, options, "betas"),
             **nonnegative(self, options, "eps", "weight_decay"),
             **flags(self, options, "amsgrad", "maximize", "decoupled_weight_decay"),
@@ -81,15 +81,8 @@ class Adam(Optimizer):
         beta1, beta2 = options.betas
         mean, square = state["exp_avg"], state["exp_avg_sq"]
 
-        np.subtract(grad, mean, step)
-        step *= 1 - beta1
-        mean += step
-
-        np.multiply(grad, grad, step)
-        step *= 1 - beta2
-        square *= beta2
-        square += step
-
+        follow(mean, grad, beta1, step)
+        follow_square(square, grad, beta2, step)
         if options.amsgrad:
             if "max_exp_avg_sq" not in state:
                 state["max_exp_avg_sq"] = np.zeros_like(grad)
@@ -111,7 +104,7 @@ class AdamW(Adam):
 
     Args:
         params: ``model.parameters()``, or dicts with ``"params"`` and options of their own.
-        lr: γ, greater than 0.
+        lr: γ, at least 0.
         betas: β₁ and β₂, at least 0 and below 1.
         eps: ε, at least 0.
         weight_decay: how fast the weights shrink, at least 0.

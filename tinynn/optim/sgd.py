@@ -25,7 +25,7 @@ class SGD(Optimizer):
 
     Args:
         params: ``model.parameters()``, or dicts with ``"params"`` and options of their own.
-        lr: the note's γ, greater than 0.
+        lr: the note's γ, at least 0.
         momentum: at least 0.
         dampening: how much of the gradient the buffer leaves out.
         weight_decay: factor of the penalty ½ ‖W‖², at least 0.
@@ -63,8 +63,7 @@ class SGD(Optimizer):
     @override
     def check(self, options: Mapping[str, Any]) -> dict[str, Any]:
         checked = {
-            "lr": number("SGD", "lr", options["lr"], above=0),
-            **nonnegative(self, options, "momentum"),
+            **nonnegative(self, options, "lr", "momentum"),
             "dampening": number("SGD", "dampening", options["dampening"]),
             **nonnegative(self, options, "weight_decay"),
             **flags(self, options, "nesterov", "maximize"),

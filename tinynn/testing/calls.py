@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from tinynn.core.passes import one_pass
+from tinynn.testing.moving import State
 from tinynn.testing.report import Finding
-from tinynn.testing.subject import Given, State, Subject
+from tinynn.testing.subject import Given, Subject
 from tinynn.testing.trial import Trial
 from tinynn.typing import Array
 
@@ -48,7 +49,7 @@ def _stale(trial: Trial) -> Iterator[Finding]:
     try:
         subject.inputs = second
         subject.forward()
-        later = subject.state()
+        later = subject.moving.state()
         single = _first_of(subject, trial.grads, first, None, None)
     except Exception:  # the other inputs may not be allowed
         return

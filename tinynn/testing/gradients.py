@@ -124,6 +124,8 @@ def _check(trial: Trial, where: str) -> tuple[Measurement, Finding | None, Findi
         smooth[index] = False
     if np.any(trial.wrong(where) & smooth) and measured.method == "complex" and trial.method == "auto":
         trial.distrust(where, smooth)
+    if np.any(trial.wrong(where) & smooth):
+        trial.doubt(where, trial.wrong(where) & smooth)
     wrong = trial.wrong(where) & smooth
     known = np.where(smooth, trial.measured(where).values, np.nan)
     right = [index for index, slopes in kinks.items() if _between(given[index], *slopes)]

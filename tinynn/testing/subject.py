@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
 from tinynn.core.arrays import as_array
-from tinynn.core.discovery import attributes
 from tinynn.core.layer import Layer
 from tinynn.core.loss import Loss
 from tinynn.core.parameter import Parameter
+from tinynn.testing.moving import Moving, State
 from tinynn.typing import Array, ArrayLike
 
-__all__ = ["Given", "State", "Subject", "as_tuple", "input_name"]
+__all__ = ["Given", "Subject", "as_tuple", "input_name"]
 
 Given = dict[str, Any]
 """Where to gradient: what a ``backward`` gave, of whatever shape; None where it gave nothing."""
-
-State = list[Any]
-"""Where the generators of a layer stand, and what its buffers hold."""
 
 
 class Subject:
@@ -41,43 +37,46 @@ class Subject:
     def __init__(self, layer: Layer, inputs: tuple[ArrayLike, ...], dtype: type[np.inexact[Any]]) -> None:
         self.layer = copy.deepcopy(layer).astype(np.float64)
         self.inputs: list[Any] = [None if x is None else as_array(layer, "x", x) for x in inputs]
-        self.variables: dict[str, Array] = {}
+        self.moving = Moving(self.layer)
+        self.start = self.moving.state()
         self.forwards = 0
+        for _, inside in self.layer.named_layers():
+            vars(inside)["foreign"] = False  # gradients of any shape are let through, to be looked at
+        self.variables: dict[str, Array] = {}
+        varying = self._varying()
         for position, x in enumerate(self.inputs):
             if x is not None and x.dtype.kind == "f":
-                varies = position == 0 or not isinstance(layer, Loss)  # a target has no gradient
-                self.inputs[position] = np.array(x, dtype if varies else np.float64, order="C")
-                if varies:
+                self.inputs[position] = np.array(x, dtype if position in varying else np.float64, order="C")
+                if position in varying:
                     self.variables[input_name(position)] = self.inputs[position]
         for path, parameter in self.layer.named_parameters():
             parameter.__class__ = _Lenient
             parameter._data = parameter.data.astype(dtype)  # below the dtype check: complex, if that is asked for
             if parameter.requires_grad:
                 self.variables[path] = parameter.data
-        for _, inside in self.layer.named_layers():
-            vars(inside)["foreign"] = False  # gradients of any shape are let through, to be looked at
-        self._buffers = list(self.layer.buffers())
-        for buffer in self._buffers:
+        for buffer in self.moving.buffers:
             if buffer.dtype.kind == "f":
                 buffer._data = buffer.data.astype(dtype)
-        self._generators = list(_generators(self.layer))
-        self.start = self.state()
+        self.start = self.moving.state()
 
-    def state(self) -> State:
-        """Return where generators and buffers are now."""
-        return [g.bit_generator.state for g in self._generators] + [buffer.data.copy() for buffer in self._buffers]
-
-    def put_back(self, state: State) -> None:
-        """Make generators and buffers what they were."""
-        for generator, value in zip(self._generators, state, strict=False):
-            generator.bit_generator.state = value
-        for buffer, value in zip(self._buffers, state[len(self._generators) :], strict=True):
-            buffer.data = value
+    def _varying(self) -> set[int]:
+        """Return the positions of the inputs that have gradients: of a loss, those where its backward returns one."""
+        if not isinstance(self.layer, Loss):
+            return set(range(len(self.inputs)))
+        try:
+            outputs = self.forward()
+            given = as_tuple(self.layer.backward(*(np.ones_like(y) for y in outputs if self.layer.needs_grad)))
+        except Exception:  # to be raised again when it is looked at
+            given = ()
+        self.layer.zero_grad()
+        self.moving.put_back(self.start)
+        self.forwards = 0
+        return {0, *(position for position, grad in enumerate(given) if grad is not None)}
 
     def forward(self, state: State | None = None) -> tuple[Any, ...]:
         """Return the outputs of the layer, called in its first state or in another one."""
         if self.start:
-            self.put_back(self.start if state is None else state)
+            self.moving.put_back(self.start if state is None else state)
         self.forwards += 1
         return as_tuple(self.layer(*self.inputs))
 
@@ -148,9 +147,3 @@ def as_tuple(arrays: Any) -> tuple[Any, ...]:
 def input_name(position: int) -> str:
     """Return what the input at a position is called in findings."""
     return f"input {position}" if position else "input"
-
-
-def _generators(layer: Layer) -> Iterator[np.random.Generator]:
-    """Yield each random generator in the attributes of the layer and of those inside it once."""
-    found = (g for _, inside in layer.named_layers() for _, g in attributes(inside, np.random.Generator))
-    return iter({id(generator): generator for generator in found}.values())

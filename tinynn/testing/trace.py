@@ -135,7 +135,7 @@ class _TracedSubject:
         self.trace.restart()
         subject = self.subject
         if subject.start:
-            subject.put_back(subject.start)
+            subject.moving.put_back(subject.start)
         subject.forwards += 1
         return np.concatenate([np.asarray(part).reshape(-1) for part in as_tuple(self._call())])
 

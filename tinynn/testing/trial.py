@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +19,9 @@ TOLERANCES = {"complex": 1e-12, "central": 1e-7}
 
 TINY = 3e-8
 """How far to go to see the rounding of a gradient: its square is nothing."""
+
+TRIES, MOST_IN_DOUBT = 6, 64
+"""How often to look for the rounding of measured slopes, and of how many at most."""
 
 FLOOR = 1e-3
 """How small a gradient may be, beside the sum of |grad · y| that it changes, before it drowns in the rounding of that
@@ -130,6 +133,28 @@ class Trial:
         if np.any((np.abs(central.values - before.values) > room) & smooth):
             self._methods[where] = "central"
             self._measured[where] = central
+
+    def doubt(self, where: str, wrong: Array) -> None:
+        """Find out how far rounding may have carried the measured slopes themselves, where they cancel in forward.
+
+        As in `noise`, smooth slopes are as much larger on one side as they are smaller on the other.
+        """
+        measured = self.measured(where)
+        if measured.method != "complex":  # differences come with an estimate of their own
+            return
+        variable = self.analytic.variables[where]
+        place, rng = variable.copy(), np.random.default_rng(self.seed)
+        elements = np.flatnonzero(wrong)[:MOST_IN_DOUBT]
+        reach, bend = TINY * (min(1.0, float(np.abs(place).max())) or 1.0), 0.0
+        for _ in range(TRIES):
+            way = reach * rng.uniform(-1, 1, place.shape)
+            slopes = -2 * measured.values.reshape(-1)[elements]
+            for side in (way, -way):
+                variable[...] = place + side
+                slopes = slopes + complex_steps(self.analytic, where, self.row[np.newaxis], elements)[0]
+            bend = max(bend, float(np.abs(slopes).max()))
+        variable[...] = place
+        self._measured[where] = replace(measured, doubt=np.maximum(measured.doubt, bend))
 
     def slopes(self, where: str, rows: Array) -> tuple[Array, Array]:
         """Return the slopes for several gradients at the outputs, (k, n), and how far they may be off."""

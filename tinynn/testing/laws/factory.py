@@ -1,0 +1,59 @@
+"""Factories: what builds the layers that laws are tried on."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tinynn.core.layer import Layer
+from tinynn.errors import ArgumentError, ArgumentTypeError, expects
+
+__all__ = ["arguments_of", "build", "check_factory"]
+
+OFFERED = ("rng", "dtype", "reduction")
+"""What a factory may take by name."""
+
+
+def arguments_of(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """Return the arguments that a factory takes by name."""
+    try:
+        found = inspect.signature(factory).parameters
+    except ValueError:  # a class that is written in C
+        return {}
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {name: argument for name, argument in found.items() if argument.kind in named}
+
+
+def build(factory: Callable[..., Any], **offered: Any) -> Any:
+    """Call a factory with those arguments that it names."""
+    names = arguments_of(factory)
+    return factory(**{name: value for name, value in offered.items() if name in names})
+
+
+def check_factory(owner: str, factory: Any, **offered: Any) -> Any:
+    """Return what a factory builds, after it was seen to be one.
+
+    Raises:
+        ArgumentTypeError: if it is no function, needs more than it is offered, or builds something else than a layer.
+        ArgumentError: if it builds the same object again and again.
+    """
+    what = "a factory: a class, or a function that builds a new layer"
+    if not callable(factory) or isinstance(factory, Layer):
+        raise ArgumentTypeError(expects(owner, what, repr(factory), f"write lambda: {factory!r}"))
+    needed = [
+        name
+        for name, argument in arguments_of(factory).items()
+        if argument.default is inspect.Parameter.empty and name not in OFFERED
+    ]
+    if needed:
+        name = getattr(factory, "__name__", repr(factory))
+        remedy = f"write functools.partial({name}, ...)"
+        what = "a factory that takes nothing but rng, dtype and reduction"
+        raise ArgumentTypeError(expects(owner, what, f"{name}({', '.join(needed)})", remedy))
+    layer = build(factory, **offered)
+    if not isinstance(layer, Layer):
+        raise ArgumentTypeError(expects(owner, what, f"one that builds {layer!r}"))
+    if build(factory, **offered) is layer:
+        raise ArgumentError(expects(owner, what, f"one that returns the same {layer!r} again"))
+    return layer

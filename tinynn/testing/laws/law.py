@@ -1,0 +1,118 @@
+"""A law: something that is promised of every layer, every loss or every optimizer, and what became of it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+__all__ = ["BrokenError", "Law", "Verdict", "demand", "law", "raises"]
+
+Only = Callable[[Any], str]
+"""Why a law does not apply to a case; an empty text where it does."""
+
+
+Result = Literal["holds", "FAILS", "not applicable", "not tried"]
+
+
+class BrokenError(AssertionError):
+    """What a law raises when it is broken, with what was seen."""
+
+
+def demand(condition: object, message: str) -> None:
+    """Raise an error with what was seen, unless the condition holds."""
+    if not condition:
+        raise BrokenError(message)
+
+
+def raises(kind: type[Exception], call: Callable[[], object], what: str) -> None:
+    """Demand that a call, described by ``what``, is an error of a kind."""
+    try:
+        call()
+    except kind:
+        return
+    demand(False, f"{what} gives no {kind.__name__}")
+
+
+@dataclass(frozen=True)
+class Law:
+    """One promise.
+
+    Attributes:
+        function: takes a case, and raises an error where the law is broken.
+        hint: what a person may do who has broken it.
+        only: what says, of a case, why the law does not apply to it.
+    """
+
+    function: Callable[[Any], None]
+    hint: str
+    only: tuple[Only, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it says, in a few words."""
+        return self.function.__name__.replace("_", " ")
+
+    @property
+    def sentence(self) -> str:
+        """What it says, in one sentence."""
+        return " ".join((self.function.__doc__ or "").partition("\n\n")[0].split())
+
+    def excuse(self, case: Any) -> str:
+        """Return why the law does not apply to a case; an empty text where it does."""
+        return next(filter(None, (reason(case) for reason in self.only)), "")
+
+    def applies(self, case: Any) -> bool:
+        """Whether the law applies to a case; a case that cannot tell has to face it."""
+        try:
+            return not self.excuse(case)
+        except Exception:
+            return True
+
+    def judge(self, case: Any) -> Verdict:
+        """Try the law on a case. Whatever is raised, and a warning of NumPy's as well, is a failure."""
+        try:
+            excuse = self.excuse(case)
+            if excuse:
+                return self.verdict("not applicable", excuse)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", RuntimeWarning)
+                self.function(case)
+        except Exception as error:
+            return self.verdict("FAILS", _said(error))
+        return self.verdict("holds")
+
+    def verdict(self, result: Result, message: str = "") -> Verdict:
+        """Return a verdict on this law."""
+        return Verdict(self.name, self.sentence, self.hint, result, message)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a law.
+
+    Attributes:
+        law: what the law says, in a few words.
+        sentence: what it says, in one sentence.
+        hint: what a person may do who has broken it.
+        result: ``"holds"``, ``"FAILS"``, ``"not applicable"``, or ``"not tried"`` where nothing works at all.
+        message: what was seen where it fails; why it does not apply where it does not.
+    """
+
+    law: str
+    sentence: str
+    hint: str
+    result: Result
+    message: str = ""
+
+
+def law(hint: str, *only: Only) -> Callable[[Callable[[Any], None]], Law]:
+    """Make a law of a function, with a hint for the person who breaks it, and what excuses a case from it."""
+    return lambda function: Law(function, hint, only)
+
+
+def _said(error: Exception) -> str:
+    notes = [f"({note})" for note in getattr(error, "__notes__", ())]
+    text = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+    return " ".join([text or type(error).__name__, *notes])
