@@ -12,10 +12,22 @@ import numpy as np
 from tinynn.errors import ArgumentTypeError, DTypeError, ShapeError, expects
 from tinynn.typing import Array, ArrayLike, DTypeLike
 
-__all__ = ["as_array", "as_dtype", "cast", "complex_path", "floating", "get_default_dtype", "set_default_dtype"]
+__all__ = [
+    "any_gradient_shape",
+    "any_gradient_shape_allowed",
+    "as_array",
+    "as_dtype",
+    "cast",
+    "complex_path",
+    "floating",
+    "get_default_dtype",
+    "set_default_dtype",
+]
 
 _default_dtype: np.dtype[np.floating] = np.dtype(np.float64)
 _complex_allowed: ContextVar[bool] = ContextVar("complex_allowed", default=False)
+_any_gradient_shape: ContextVar[bool] = ContextVar("any_gradient_shape", default=False)
+any_gradient_shape_allowed = _any_gradient_shape.get
 
 
 def set_default_dtype(dtype: DTypeLike) -> None:
@@ -90,3 +102,13 @@ def complex_path() -> Generator[None]:
         yield
     finally:
         _complex_allowed.reset(token)
+
+
+@contextlib.contextmanager
+def any_gradient_shape() -> Generator[None]:
+    """Let a ``backward`` return gradients of any shape, so that they can be looked at."""
+    token = _any_gradient_shape.set(True)
+    try:
+        yield
+    finally:
+        _any_gradient_shape.reset(token)

@@ -13,7 +13,11 @@ from tinynn.core.arguments import boolean, number
 from tinynn.core.parameter import Parameter
 from tinynn.errors import ArgumentError, ArgumentTypeError, expects
 
-__all__ = ["as_attributes", "check_groups", "flags", "fractions", "listed", "nonnegative"]
+__all__ = ["SCHEDULED", "as_attributes", "check_groups", "flags", "fractions", "listed", "nonnegative"]
+
+
+SCHEDULED = ("initial_lr", "max_lr", "min_lr", "max_momentum", "base_momentum")
+"""What a schedule may keep in a group, where other schedules and a state dict find it, as in PyTorch."""
 
 
 def listed(owner: str, params: Any) -> list[Any]:
@@ -45,10 +49,11 @@ def check_groups(
             raise ArgumentError(expects(owner, "at least one parameter in each group", "none"))
         placed.update(parameters)
         options = {name: value for name, value in group.items() if name != "params"}
+        kept = {name: number(owner, name, options.pop(name)) for name in SCHEDULED if name in options}
         unknown = sorted(set(options) - set(defaults))
         if unknown:
             raise ArgumentTypeError(expects(owner, f"the options {', '.join(defaults)}", ", ".join(unknown)))
-        clean.append({"params": list(dict.fromkeys(parameters)), **check({**defaults, **options})})
+        clean.append({"params": list(dict.fromkeys(parameters)), **check({**defaults, **options}), **kept})
     return clean
 
 
@@ -59,9 +64,7 @@ def as_attributes(group: Mapping[str, Any], dtype: np.dtype[Any]) -> SimpleNames
     return SimpleNamespace(**options, arrays=SimpleNamespace(**arrays))
 
 
-def nonnegative(
-    owner: object, options: Mapping[str, Any], *names: str, high: float = math.inf
-) -> dict[str, float]:
+def nonnegative(owner: object, options: Mapping[str, Any], *names: str, high: float = math.inf) -> dict[str, float]:
     """Return the named options as finite numbers from 0 to ``high``."""
     return {name: number(type(owner).__name__, name, options[name], low=0, high=high) for name in names}
 

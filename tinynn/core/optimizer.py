@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from tinynn.core.arguments import FOREIGN, number, refuse_foreign
 from tinynn.core.block import Block
-from tinynn.core.groups import as_attributes, check_groups, listed
+from tinynn.core.groups import SCHEDULED, as_attributes, check_groups, listed
 from tinynn.core.parameter import Parameter, zero_grads
 from tinynn.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError, StateError, expects
 from tinynn.typing import Array
@@ -203,12 +203,14 @@ class Optimizer:
         expected = [len(group["params"]) for group in self.param_groups]
         if sizes != expected:
             raise StateError(expects(name, f"groups of {expected} parameters", f"groups of {sizes}"))
-        new_groups = []
-        for group, old in zip(groups, self.param_groups, strict=True):
-            options = {key: value for key, value in group.items() if key != "params" and key not in FOREIGN}
-            if set(options) != set(old) - {"params"}:
-                raise StateError(expects(name, f"the options {sorted(set(old) - {'params'})}", sorted(options)))
-            new_groups.append({"params": old["params"], **self.check(options)})
+        for group in groups:
+            options = set(group) - {"params", *SCHEDULED, *FOREIGN}
+            if options != set(self.defaults):
+                raise StateError(expects(name, f"the options {sorted(self.defaults)}", sorted(options)))
+        new_groups = self._checked(
+            {**{key: value for key, value in group.items() if key not in FOREIGN}, "params": old["params"]}
+            for group, old in zip(groups, self.param_groups, strict=True)
+        )
         order = [index for group in groups for index in group["params"]]
         if len(set(order)) < len(order):
             raise StateError(expects(name, "each parameter in one group, once", f"the parameters {order}"))
@@ -221,6 +223,7 @@ class Optimizer:
             parameter = parameters[index]
             new_states[parameter] = self._fitted(parameter, entry, options_of[parameter])
         for old, new in zip(self.param_groups, new_groups, strict=True):
+            old.clear()
             old.update(new)
         self._leave(new_states)
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy import ndarray
 from typing_extensions import override
 
-from tinynn.core.arrays import as_array, cast, floating
+from tinynn.core.arrays import any_gradient_shape_allowed, as_array, cast, floating
 from tinynn.errors import ArgumentTypeError, DTypeError, PassError, ShapeError, expects
 from tinynn.typing import Array
 
@@ -114,7 +114,7 @@ class Call:
         """Refuse what a backward has returned if it cannot be the gradients at the inputs."""
         results = result if isinstance(result, tuple) else (result,)
         shapes = getattr(self, "inputs", None)
-        if shapes is None:  # an inherited forward
+        if shapes is None or any_gradient_shape_allowed():  # an inherited forward; tests that look for mistakes
             return
         count = len(shapes)
         if len(results) > count or (len(results) < count and not self.layer.is_loss):

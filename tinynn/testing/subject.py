@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from tinynn.core.arrays import as_array
+from tinynn.core.arrays import any_gradient_shape, as_array
 from tinynn.core.layer import Layer
 from tinynn.core.loss import Loss
 from tinynn.core.parameter import Parameter
@@ -40,8 +40,6 @@ class Subject:
         self.moving = Moving(self.layer)
         self.start = self.moving.state()
         self.forwards = 0
-        for _, inside in self.layer.named_layers():
-            vars(inside)["foreign"] = False  # gradients of any shape are let through, to be looked at
         self.variables: dict[str, Array] = {}
         varying = self._varying()
         for position, x in enumerate(self.inputs):
@@ -65,7 +63,7 @@ class Subject:
             return set(range(len(self.inputs)))
         try:
             outputs = self.forward()
-            given = as_tuple(self.layer.backward(*(np.ones_like(y) for y in outputs if self.layer.needs_grad)))
+            given = self._backward([np.ones_like(y) for y in outputs])
         except Exception:  # to be raised again when it is looked at
             given = ()
         self.layer.zero_grad()
@@ -90,11 +88,16 @@ class Subject:
         Args:
             grads: the gradients at the outputs; not handed to a loss that needs none.
         """
-        at_inputs = as_tuple(self.layer.backward(*(grads if self.layer.needs_grad else ())))
+        at_inputs = self._backward(grads)
         given: Given = dict.fromkeys(self.variables)
         given |= {input_name(position): at_input for position, at_input in enumerate(at_inputs)}
         given |= {path: parameter.read_grad().copy() for path, parameter in self.layer.named_parameters()}
         return {where: None if given[where] is None else np.array(given[where], np.float64) for where in self.variables}
+
+    def _backward(self, grads: list[Array]) -> tuple[Any, ...]:
+        """Return what ``backward`` returns, of whatever shape, to be looked at."""
+        with any_gradient_shape():
+            return as_tuple(self.layer.backward(*(grads if self.layer.needs_grad else ())))
 
     def expected(self) -> int:
         """Return how many gradients ``backward`` has to return."""
