@@ -23,6 +23,7 @@ PICTURES = {
     "document_network": [],
     "first_backward": [],
     "nonlinearities": ["nonlinearities.png"],
+    "pendulum": [],
     "regression": ["regression.png"],
 }
 SHORTER = {  # the whole of it runs below
@@ -256,6 +257,25 @@ def test_nonlinearities_give_up_on_a_rate_that_is_too_high(load: Load) -> None:
     result = example.train(model, example.load(0), 1e6, 1, rng)
     assert result.loss == np.inf
     assert result.accuracy == 0.1
+
+
+# Pendulum
+
+
+def test_pendulum_is_learned_to_the_goal_by_a_method_of_second_order_alone(
+    load: Load, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = load("pendulum")
+    loss, adam = example.main([])
+    assert loss < example.GOAL < 1e-2 * adam
+    assert f"{loss:.1e}" in capsys.readouterr().out
+
+
+def test_pendulum_has_the_period_that_an_integral_gives(load: Load) -> None:
+    angle = np.array([0.0, 0.5, 2.0])
+    phi = (np.arange(1000) + 0.5) * np.pi / 1000
+    expected = np.mean(1 / np.sqrt(1 - np.sin(angle[:, np.newaxis] / 2) ** 2 * np.sin(phi) ** 2), axis=1)
+    np.testing.assert_allclose(load("pendulum").period(angle), expected, rtol=1e-13)
 
 
 # Regression

@@ -31,6 +31,7 @@ LEFT_OUT = {
     "_weight": "it is not public: Embedding.from_pretrained",
     "_freeze": "it is not public: Embedding.from_pretrained",
 }
+KEPT = {("clip_grad_norm_", "max_norm"), ("clip_grad_norm_", "norm_type")}
 ADDED = {
     "rng": "there is no global generator",
     "weight_init": "initialisers can be handed in",
@@ -41,24 +42,26 @@ OTHER_DEFAULTS = {
 }
 
 
-def ours(cls):
+def ours(public):
     """Return name, kind and, if there is one, default of each named argument, without those that were added."""
     rows = []
-    for parameter in inspect.signature(cls.__init__).parameters.values():
+    is_class = inspect.isclass(public)
+    for parameter in inspect.signature(public.__init__ if is_class else public).parameters.values():
         default = () if parameter.default is inspect.Parameter.empty else (parameter.default,)
         rows.append((parameter.name, parameter.kind.name.lower(), *default))
-    return [row for row in rows[1:] if row[0] not in ADDED and not row[1].startswith("var_")]
+    return [row for row in rows[is_class:] if row[0] not in ADDED and not row[1].startswith("var_")]
 
 
 def theirs(name):
-    """Return the same for PyTorch's class, with the deliberate differences applied.
+    """Return the same for PyTorch's class or function, with the deliberate differences applied.
 
     Where PyTorch counts one that is left out before it, an argument has lost its place, and is given by name.
     """
     rows, places_count = [], True
     for argument, kind, *default in SIGNATURES[name]:
-        places_count = places_count and argument not in LEFT_OUT
-        if argument in LEFT_OUT or kind.startswith("var_"):
+        left_out = argument in LEFT_OUT and (name, argument) not in KEPT
+        places_count = places_count and not left_out
+        if left_out or kind.startswith("var_"):
             continue
         if (name, argument) in OTHER_DEFAULTS:
             default = [OTHER_DEFAULTS[name, argument][0]]

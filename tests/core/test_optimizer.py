@@ -334,6 +334,22 @@ def test_a_wrong_option_set_by_hand_is_an_error_at_the_step_before_anything_chan
     same(parameters[1].data, [[2]])
 
 
+def test_what_a_schedule_keeps_in_a_group_is_let_in_checked_saved_and_loaded():
+    parameters = pair()
+    optimizer = nn.SGD(parameters, lr=0.5)
+    optimizer.param_groups[0]["initial_lr"] = 0.75
+    feed(parameters, 1, 1)
+    optimizer.step()
+    same(parameters[0].data, [0.5, 1.5])
+    other = nn.SGD(pair(), lr=0.1)
+    other.load_state_dict(optimizer.state_dict())
+    assert other.param_groups[0]["initial_lr"] == 0.75
+    optimizer.param_groups[0]["initial_lr"] = "high"
+    with pytest.raises(ArgumentTypeError, match="SGD expects a finite initial_lr, got 'high'"):
+        optimizer.step()
+    same(parameters[0].data, [0.5, 1.5])
+
+
 # State
 
 

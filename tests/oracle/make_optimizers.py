@@ -10,6 +10,7 @@ knows tinynn.
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
 from tests.oracle.make_vectors import DTYPES, Arrays, draw, in_pairs, main, optimizer_case, packed
+from tests.oracle.schedules import CASES, HALF, STEPS, follow
 
 FILE = Path(__file__).with_name("optimizers.npz")
 
@@ -91,7 +93,12 @@ LEARNED = {
 
 def embedding_cases() -> Iterator[tuple[str, Any, Arrays]]:
     rng = np.random.default_rng(13)
-    parameters = {"0.weight": draw(rng, 7, 3), "1.weight": draw(rng, 3, 3), "1.bias": draw(rng, 3), "3.bias": draw(rng, 3)}
+    parameters = {
+        "0.weight": draw(rng, 7, 3),
+        "1.weight": draw(rng, 3, 3),
+        "1.bias": draw(rng, 3),
+        "3.bias": draw(rng, 3),
+    }
     rows, targets = rng.integers(6, size=(5, 8)), draw(rng, 5, 8, 3)  # nobody looks the last row up
     yield "embedding", {}, {"rows": rows, "targets": targets, **parameters}
     for kind, options in LEARNED.items():
@@ -120,9 +127,25 @@ def embedding_cases() -> Iterator[tuple[str, Any, Arrays]]:
         yield f"embedding: {kind}", {"class": kind, "options": options}, arrays
 
 
+# Schedules
+
+
+def schedule_cases() -> Iterator[tuple[str, Any, Arrays]]:
+    for name, case in CASES.items():
+        parameters = [torch.nn.Parameter(torch.zeros(2)) for _ in range(2)]
+        optimizer = case.optimizer(torch.optim, parameters)
+        scheduler = case.build(torch.optim.lr_scheduler, optimizer)
+        first = follow(case, optimizer, scheduler, range(HALF))
+        states = {"schedule": scheduler.state_dict(), "groups": optimizer.state_dict()["param_groups"]}
+        text = json.dumps(states, default=lambda value: None)  # functions
+        second = follow(case, optimizer, scheduler, range(HALF, STEPS))
+        arrays = {f"{what}.float64": np.array([*first[what], *second[what]]) for what in first}
+        yield f"schedule: {name}", {"halfway": json.loads(text)}, arrays
+
+
 def make() -> Arrays:
     torch.set_default_dtype(torch.float64)  # or NAdam multiplies its momenta up in single precision
-    return packed(optimizer_cases(), embedding_cases())
+    return packed(optimizer_cases(), embedding_cases(), schedule_cases())
 
 
 if __name__ == "__main__":

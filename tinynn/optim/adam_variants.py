@@ -34,8 +34,8 @@ class NAdam(Optimizer):
         maximize: go uphill.
 
     References:
-        Dozat, "Incorporating Nesterov momentum into Adam", 2016, algorithm 2. As in PyTorch, m has the constant β₁ for a
-        factor, and not μₜ.
+        Dozat, "Incorporating Nesterov momentum into Adam", 2016, algorithm 2. As in PyTorch, m has the constant β₁ for
+        a factor, and not μₜ.
     """
 
     state_numbers = ("step", "mu_product")
@@ -99,8 +99,8 @@ class NAdam(Optimizer):
 class RAdam(Optimizer):
     """W ↦ W - γ r m̂ / (√v̂ + ε), or W ↦ W - γ m̂ as long as v̂ cannot be relied on: Adam with a careful start.
 
-    With g = ∇W + weight_decay · W (∇W negated for ``maximize``), m, v, m̂ and v̂ are those of `Adam`. In step t v is worth
-    ρₜ = ρ - 2 t β₂ᵗ / (1 - β₂ᵗ) gradients, of ρ = 2 / (1 - β₂) - 1 in the end. For ρₜ > 5
+    With g = ∇W + weight_decay · W (∇W negated for ``maximize``), m, v, m̂ and v̂ are those of `Adam`. In step t
+    v is worth ρₜ = ρ - 2 t β₂ᵗ / (1 - β₂ᵗ) gradients, of ρ = 2 / (1 - β₂) - 1 in the end. For ρₜ > 5
     r = √((ρₜ - 4) (ρₜ - 2) ρ / ((ρ - 4) (ρ - 2) ρₜ)) makes up for the spread of v̂; up to there v̂ is left out.
 
     Args:

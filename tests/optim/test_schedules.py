@@ -1,0 +1,312 @@
+"""Schedules: PyTorch's rates to 1e-12, alone and chained, saved and loaded, and with the optimizer that they act on."""
+
+import copy
+import itertools
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tinynn as nn
+from tests.oracle.schedules import ALONE, CASES, HALF, STEPS, follow, in_pairs
+from tinynn.errors import ArgumentError, ArgumentTypeError, StateError
+
+with np.load(Path(__file__).parents[1] / "oracle" / "optimizers.npz") as file:
+    INDEX = json.loads(file["index"].item())
+    RECORDS = {name: file[f"schedule: {name}"] for name in CASES}
+
+over_all = pytest.mark.parametrize("name", CASES)
+
+
+def built(name):
+    case = CASES[name]
+    optimizer = case.optimizer(nn, [nn.Parameter([0.0, 0.0]), nn.Parameter([0.0, 0.0])])
+    return case, optimizer, case.build(nn, optimizer)
+
+
+def assert_agrees(name, actual, start=0):
+    for what, rows in actual.items():
+        np.testing.assert_allclose(rows, RECORDS[name][f"{what}.float64"][start:], rtol=1e-12, atol=1e-12)
+
+
+def test_every_schedule_is_compared_and_every_pair_of_values():
+    classes = {name: getattr(nn, name) for name in nn.__all__ if isinstance(getattr(nn, name), type)}
+    schedules = {name for name, value in classes.items() if issubclass(value, nn.LRScheduler)}
+    assert set(ALONE) == schedules - {"LRScheduler", "LambdaLR", "SequentialLR", "ChainedScheduler"}
+    for values in ALONE.values():
+        rows = list(in_pairs(values))
+        for a, b in itertools.combinations(values, 2):
+            assert len({(str(row[a]), str(row[b])) for row in rows}) == 4
+
+
+@over_all
+def test_rates_are_pytorchs(name):
+    case, optimizer, scheduler = built(name)
+    assert_agrees(name, follow(case, optimizer, scheduler, range(STEPS)))
+    if case.rule == "SGD":
+        assert len(set(np.array(RECORDS[name]["lr.float64"])[:, 1])) > 1
+
+
+@over_all
+def test_rates_are_pytorchs_when_saved_and_loaded_halfway(name):
+    case, optimizer, scheduler = built(name)
+    follow(case, optimizer, scheduler, range(HALF))
+    state, state_of_optimizer = scheduler.state_dict(), optimizer.state_dict()
+    frozen = copy.deepcopy(state)
+    _, twin_optimizer, twin = built(name)
+    twin_optimizer.load_state_dict(state_of_optimizer)
+    twin.load_state_dict(state)
+    assert twin.state_dict() == state
+    assert_agrees(name, follow(case, twin_optimizer, twin, range(HALF, STEPS)), HALF)
+    assert state == frozen
+
+
+@over_all
+def test_a_state_that_pytorch_saved_is_taken_up(name):
+    case, optimizer, scheduler = built(name)
+    states = copy.deepcopy(INDEX[f"schedule: {name}"]["halfway"])
+    for state in (states["schedule"], *states["schedule"].get("_schedulers", ())):
+        if "milestones" in state:
+            state["milestones"] = Counter({int(epoch): count for epoch, count in state["milestones"].items()})
+    optimizer.load_state_dict({"state": {}, "param_groups": states["groups"]})
+    scheduler.load_state_dict(states["schedule"])
+    assert_agrees(name, follow(case, optimizer, scheduler, range(HALF, STEPS)), HALF)
+
+
+def sgd(*rates, **options):
+    return nn.SGD([{"params": [nn.Parameter([1.0])], "lr": rate} for rate in rates], **options)
+
+
+def test_a_rate_of_zero_stops_the_parameters_and_nothing_else():
+    parameter = nn.Parameter([1.0])
+    for kind in (nn.SGD, nn.Adam, nn.AdamW, nn.RMSprop, nn.Adagrad, nn.Adadelta, nn.NAdam, nn.RAdam):
+        optimizer = kind([parameter], lr=0.5)
+        scheduler = nn.PolynomialLR(optimizer, total_iters=2)
+        for _ in range(5):
+            before = parameter.data.copy()
+            parameter.grad = [3.0]
+            optimizer.step()
+            scheduler.step()
+        assert optimizer.param_groups[0]["lr"] == 0
+        np.testing.assert_array_equal(parameter.data, before)
+
+
+def test_a_new_start_takes_the_rate_of_the_beginning_that_is_kept_in_the_group():
+    optimizer = sgd(0.5)
+    scheduler = nn.ExponentialLR(optimizer, 0.5)
+    for _ in range(3):
+        optimizer.step()
+        scheduler.step()
+    assert optimizer.param_groups[0]["lr"] == 0.0625
+    assert optimizer.state_dict()["param_groups"][0]["initial_lr"] == 0.5
+    assert nn.LambdaLR(optimizer, lambda epoch: 2.0).get_last_lr() == [1.0]
+    again = sgd(99.0)
+    again.load_state_dict(optimizer.state_dict())
+    assert nn.LambdaLR(again, lambda epoch: epoch, last_epoch=6).get_last_lr() == [3.5]
+    again.load_state_dict(sgd(3.0).state_dict())
+    assert "initial_lr" not in again.param_groups[0]
+
+
+def test_a_group_that_is_added_later_follows():
+    optimizer = sgd(0.5)
+    scheduler = nn.ExponentialLR(optimizer, 0.5)
+    optimizer.step()
+    scheduler.step()
+    optimizer.add_param_group({"params": [nn.Parameter([1.0])], "lr": 8.0})
+    optimizer.step()
+    scheduler.step()
+    assert scheduler.get_last_lr() == [0.125, 4.0]
+    assert [group["initial_lr"] for group in optimizer.param_groups] == [0.5, 8.0]
+
+
+def failing(epoch):
+    return 1 / (2 - epoch)
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "message"),
+    [
+        (
+            lambda o: nn.OneCycleLR(o, 0.1, 9),
+            ArgumentError,
+            "OneCycleLR expects the 1 groups that it began with, got 2; make a new schedule",
+        ),
+        (
+            lambda o: nn.CyclicLR(o, 0.1, 0.2),
+            ArgumentError,
+            "CyclicLR expects the 1 groups that it began with, got 2; make a new schedule",
+        ),
+        (
+            lambda o: nn.LambdaLR(o, [lambda epoch: 0.5]),
+            ArgumentError,
+            "LambdaLR expects as many groups as there are functions, 1, got 2; make a new schedule",
+        ),
+        (lambda o: nn.LambdaLR(o, failing), ZeroDivisionError, "division by zero"),
+    ],
+)
+def test_a_step_that_cannot_be_taken_changes_nothing(build, error, message):
+    optimizer = sgd(0.5, momentum=0.9)
+    scheduler = build(optimizer)
+    scheduler.step()
+    optimizer.add_param_group({"params": [nn.Parameter([1.0])], "lr": 8.0})
+    groups, epoch = copy.deepcopy([{**group, "params": None} for group in optimizer.param_groups]), scheduler.last_epoch
+    for _ in range(2):
+        with pytest.raises(error) as caught:
+            scheduler.step()
+        assert str(caught.value) == message
+        assert scheduler.last_epoch == epoch
+        assert [group["lr"] for group in optimizer.param_groups] == [group["lr"] for group in groups]
+
+
+def test_a_schedule_of_ones_own_is_one_formula():
+    class RootLR(nn.LRScheduler):
+        """γ(t) = γ₀ / √(1 + t)."""
+
+        def next_lr(self, lr, index):
+            return self.base_lrs[index] / (1 + self.last_epoch) ** 0.5
+
+    optimizer = sgd(1.0, 2.0)
+    scheduler = RootLR(optimizer)
+    for _ in range(3):
+        scheduler.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 1.0]
+
+
+def test_warm_restarts_go_to_any_epoch():
+    optimizer = sgd(1.0)
+    scheduler = nn.CosineAnnealingWarmRestarts(optimizer, 10, 2)
+    for epoch, expected in ((5, 0.5), (10, 1.0), (20, 0.5), (30, 1.0), (50, 0.5), (2.5, (1 + 0.5**0.5) / 2)):
+        scheduler.step(epoch)
+        assert scheduler.get_last_lr() == [pytest.approx(expected, abs=1e-12)]
+    scheduler.step()
+    assert scheduler.last_epoch == 3
+    with pytest.raises(ArgumentError, match="a finite epoch >= 0"):
+        scheduler.step(-1)
+
+
+def test_combined_schedules_can_be_combined():
+    optimizer = sgd(1.0)
+    inner = nn.ChainedScheduler([nn.ExponentialLR(optimizer, 0.5), nn.StepLR(optimizer, 2, 0.1)])
+    scheduler = nn.SequentialLR(optimizer, [inner, nn.ExponentialLR(optimizer, 0.5)], milestones=[3])
+    rates = []
+    for _ in range(5):
+        rates += scheduler.get_last_lr()
+        scheduler.step()
+    assert rates == pytest.approx([1, 0.5, 0.025, 1, 0.5], rel=1e-12)
+
+
+def test_a_cycle_ends():
+    scheduler = nn.OneCycleLR(sgd(0.1, momentum=0.9), 0.1, total_steps=2)
+    scheduler.step()
+    scheduler.step()
+    state = scheduler.state_dict()
+    with pytest.raises(ArgumentError, match="OneCycleLR expects at most 2 steps, got one more"):
+        scheduler.step()
+    assert scheduler.state_dict() == state
+
+
+WRONG = {
+    "optimizer": (lambda o: nn.StepLR(0.1, 5), ArgumentTypeError, "StepLR expects an Optimizer, got a float"),
+    "cycled": (lambda o: nn.OneCycleLR([], 0.1, 5), ArgumentTypeError, "OneCycleLR expects an Optimizer, got a list"),
+    "resume": (
+        lambda o: nn.StepLR(o, 5, last_epoch=3),
+        ArgumentError,
+        "StepLR expects an 'initial_lr' in param_groups[0] to go on from epoch 3, got none; load the optimizer's state "
+        "first",
+    ),
+    "functions": (
+        lambda o: nn.LambdaLR(o, [abs]),
+        ArgumentError,
+        "LambdaLR expects lr_lambda to be one for all groups, or 2, one for each, got 1 of them",
+    ),
+    "function": (lambda o: nn.LambdaLR(o, 0.9), ArgumentTypeError, "LambdaLR expects functions of the epoch, got 0.9"),
+    "step size": (
+        lambda o: nn.StepLR(o, 0),
+        ArgumentError,
+        "StepLR expects step_size to be a positive integer, got 0",
+    ),
+    "milestones": (
+        lambda o: nn.MultiStepLR(o, 5),
+        ArgumentTypeError,
+        "MultiStepLR expects milestones to be several epochs, got 5",
+    ),
+    "start": (
+        lambda o: nn.LinearLR(o, 0.0),
+        ArgumentError,
+        "LinearLR expects a finite start_factor > 0 and <= 1, got 0.0",
+    ),
+    "length": (
+        lambda o: nn.OneCycleLR(o, 0.1, epochs=3),
+        ArgumentError,
+        "OneCycleLR expects total_steps, or epochs and steps_per_epoch, got epochs=3, steps_per_epoch=None",
+    ),
+    "no momentum": (
+        lambda o: nn.CyclicLR(nn.Adagrad([nn.Parameter(0.0)]), 0.1, 0.2),
+        ArgumentError,
+        "CyclicLR expects an optimizer with momentum or betas to cycle, got Adagrad; give cycle_momentum=False",
+    ),
+    "mode": (
+        lambda o: nn.ReduceLROnPlateau(o, "low"),
+        ArgumentError,
+        "ReduceLROnPlateau expects mode to be one of 'min', 'max', got 'low'",
+    ),
+    "factor": (
+        lambda o: nn.ReduceLROnPlateau(o, factor=1),
+        ArgumentError,
+        "ReduceLROnPlateau expects a finite factor >= 0 and < 1, got 1.0",
+    ),
+    "number": (
+        lambda o: nn.ReduceLROnPlateau(o).step("low"),
+        ArgumentTypeError,
+        "ReduceLROnPlateau expects the number that is watched, as in step(loss), got 'low'",
+    ),
+    "nothing": (
+        lambda o: nn.ChainedScheduler([]),
+        ArgumentError,
+        "ChainedScheduler expects at least one schedule, got none",
+    ),
+    "plateau": (
+        lambda o: nn.ChainedScheduler([nn.ReduceLROnPlateau(o)]),
+        ArgumentTypeError,
+        "ChainedScheduler expects schedules whose step takes no number, got a ReduceLROnPlateau",
+    ),
+    "two optimizers": (
+        lambda o: nn.SequentialLR(o, [nn.StepLR(o, 2), nn.StepLR(sgd(1.0), 2)], [5]),
+        ArgumentError,
+        "SequentialLR expects schedules of one optimizer, got a StepLR of another",
+    ),
+    "too few milestones": (
+        lambda o: nn.SequentialLR(o, [nn.StepLR(o, 2), nn.StepLR(o, 2)], []),
+        ArgumentError,
+        "SequentialLR expects 1 milestones for 2 schedules, got 0",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "error", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_arguments_are_refused(call, error, message):
+    optimizer = sgd(0.1, 0.2)
+    with pytest.raises(error) as caught:
+        call(optimizer)
+    assert str(caught.value) == message
+    assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.2]
+
+
+def test_a_state_of_another_schedule_is_refused_and_changes_nothing():
+    optimizer = sgd(0.1, 0.2)
+    scheduler = nn.StepLR(optimizer, 5)
+    before = scheduler.state_dict()
+    for other, message in (
+        (nn.ExponentialLR(optimizer, 0.5).state_dict(), "got none of step_size"),
+        (nn.StepLR(sgd(0.1), 5).state_dict(), "base_lrs of 2 groups, got of 1"),
+        ({**before, "T_max": 3}, "got T_max"),
+        (None, "a state dict, got None"),
+    ):
+        with pytest.raises(StateError, match=message):
+            scheduler.load_state_dict(other)
+        assert scheduler.state_dict() == before
+    chained = nn.ChainedScheduler([scheduler])
+    with pytest.raises(StateError, match="the state of 1 schedules, got of 2"):
+        chained.load_state_dict(nn.ChainedScheduler([scheduler, scheduler]).state_dict())
