@@ -65,6 +65,6 @@ def ratios(results: Iterable[Result], path: Path) -> None:
     axis.axvline(1, color="0.5", linewidth=0.8)
     axis.set(xscale="log", xlabel="time of tinynn over time of the other: left of the line, tinynn is faster")
     axis.grid(alpha=0.3, axis="x")
-    axis.legend(fontsize=8)
+    figure.legend(fontsize=8, loc="outside right upper")
     figure.savefig(path, metadata={"Software": None})
     plt.close(figure)

@@ -26,9 +26,14 @@ def hotspots(case: Case, steps: int, contender: str = TINYNN) -> list[Hotspot]:
     run(1 + steps // 10)
     profile = cProfile.Profile()
     profile.runcall(run, steps)
-    entries = pstats.Stats(profile).stats
-    total = sum(own for _, _, own, _, _ in entries.values())
-    spots = [Hotspot(_named(place), calls / steps, own / total) for place, (_, calls, own, _, _) in entries.items()]
+    spent: dict[str, list[tuple[int, float]]] = {}
+    for place, (_, calls, own, _, _) in pstats.Stats(profile).stats.items():
+        spent.setdefault(_named(place), []).append((calls, own))  # functions of equal name in a file are one
+    total = sum(own for entries in spent.values() for _, own in entries)
+    spots = [
+        Hotspot(name, sum(calls for calls, _ in entries) / steps, sum(own for _, own in entries) / total)
+        for name, entries in spent.items()
+    ]
     return sorted(spots, key=lambda spot: -spot.share)
 
 
