@@ -627,9 +627,7 @@ def nadam(
     return mean / (np.sqrt(square) + eps)
 
 
-def radam(
-    t: int, g: np.ndarray, memory: Any, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
-) -> Any:
+def radam(t: int, g: np.ndarray, memory: Any, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8) -> Any:
     _, mean, _ = moments(t, g, memory, betas)
     most = 2 / (1 - betas[1]) - 1
     worth = most - 2 * t * betas[1] ** t / (1 - betas[1] ** t)
@@ -694,9 +692,7 @@ OPTIMIZERS = [
     _optimizer(nn.Adam, adam, "decay-uphill", lr=0.1, weight_decay=0.1, maximize=True),
     _optimizer(nn.Adam, adam, "decoupled", lr=0.1, weight_decay=0.1, decoupled_weight_decay=True),
     _optimizer(nn.AdamW, adam, "plain", lr=0.1),
-    _optimizer(
-        nn.AdamW, adam, "decay-uphill", lr=0.1, betas=(0.8, 0.9), weight_decay=0.5, amsgrad=True, maximize=True
-    ),
+    _optimizer(nn.AdamW, adam, "decay-uphill", lr=0.1, betas=(0.8, 0.9), weight_decay=0.5, amsgrad=True, maximize=True),
     _optimizer(nn.NAdam, nadam, "plain", lr=0.1),
     _optimizer(nn.NAdam, nadam, "quick", lr=0.1, betas=(0.5, 0.6), eps=0.1, momentum_decay=0.2),
     _optimizer(nn.NAdam, nadam, "decay-uphill", lr=0.1, weight_decay=0.1, maximize=True),

@@ -54,6 +54,10 @@ def nothing():
     return None
 
 
+def both_ways(layer, x):
+    return layer.backward(np.ones_like(layer(x)))
+
+
 class Pair(nn.Layer):
     """(x, x)."""
 
@@ -190,6 +194,11 @@ ROWS = [
     (nothing, lambda _: nn.BCELoss()([0.5, -0.25], [0, 1]), ValueError,
      "BCELoss(reduction='mean') expects predictions from 0 to 1, got -0.25 for sample 1; put a Sigmoid before it, or take "
      "BCEWithLogitsLoss"),
+    (nothing, lambda _: nn.BCELoss()([0.5, np.nan], [0, 1]), ValueError,
+     "BCELoss(reduction='mean') expects predictions from 0 to 1, got nan for sample 1; put a Sigmoid before it, or take "
+     "BCEWithLogitsLoss"),
+    (nothing, lambda _: nn.BCELoss()([0.5, 0.25], [-1, 1]), ValueError,
+     "BCELoss(reduction='mean') expects targets from 0 to 1, got -1.0 for sample 0"),
     (nothing, lambda _: nn.BCELoss(weight=[1, 2])(X / 5, X / 5), ValueError,
      "BCELoss(weight=..., reduction='mean') expects prediction whose last axes fit weight of shape (2,), got (2, 3)"),
     (nothing, lambda _: nn.BCEWithLogitsLoss(pos_weight=[1, 2])(X, X), ValueError,
@@ -257,7 +266,7 @@ ROWS = [
     (waiting, lambda m: m.backward(np.ones(2)), ValueError,
      "Sequential expects grad of shape (2, 2), that of its output, got (2,)"),
     (waiting, lambda m: m.backward(1.0), ValueError,
-     "Sequential expects grad of shape (2, 2), that of its output, got ()"),
+     "Sequential expects grad of shape (2, 2), that of its output, got (); write model.backward(loss_fn.backward())"),
     (lambda: waiting(linear), lambda m: m.backward(np.ones((2, 1))), ValueError,
      "Linear(3, 2) expects grad of shape (2, 2), that of its output, got (2, 1)"),
     (lambda: waiting(linear), lambda m: m.backward(np.ones((2, 2)) * 1j), TypeError,
@@ -310,6 +319,10 @@ ROWS = [
      "Elementwise expects a function and its derivative, as in Elementwise(np.sin, np.cos), got <ufunc "
      "'sin'> and 3"),
     # Activations
+    (nothing, lambda _: nn.Elementwise(np.ravel, np.cos)(X), ValueError,
+     "Elementwise(ravel, cos) expects function to keep the shape (2, 3), got (6,)"),
+    (nothing, lambda _: both_ways(nn.Elementwise(np.sin, np.ravel), X), ValueError,
+     "Elementwise(sin, ravel) expects derivative to keep the shape (2, 3), got (6,)"),
     (nothing, lambda _: nn.Tanh(np.tanh), TypeError, "Tanh expects no arguments, got <ufunc 'tanh'>"),
     (nothing, lambda _: nn.SiLU(1.0), TypeError, "SiLU expects no arguments, got 1.0"),
     (nothing, lambda _: nn.LeakyReLU("0.1"), TypeError, "LeakyReLU expects a finite negative_slope, got '0.1'"),
@@ -331,6 +344,7 @@ ROWS = [
      "PReLU expects no argument 'device', got device='cpu'; drop it: arrays live in main memory"),
     (lambda: nn.PReLU(3), lambda m: m(X[0]), ValueError, "PReLU(3) expects x of shape (samples, 3, ...), got (3,)"),
     (lambda: nn.PReLU(3), lambda m: m(X.T), ValueError, "PReLU(3) expects x of shape (samples, 3, ...), got (3, 2)"),
+    (nothing, lambda _: nn.PReLU(2)(X), ValueError, "PReLU(2) expects x of shape (samples, 2, ...), got (2, 3)"),
     *(
         (nothing, lambda _, cls=cls: cls(), TypeError,
          f"{cls.__name__} expects dim to be the number of an axis, got None; write dim=1 for scores of shape "
@@ -483,14 +497,14 @@ ROWS = [
      "Unflatten(1, (3, -1)) expects x with an axis 1 that can be split into (3, -1), got shape (3, 2)"),
     (lambda: nn.Unflatten(1, (3, 1)), lambda m: m(X[0]), ValueError,
      "Unflatten(1, (3, 1)) expects an array with an axis 1, got one of shape (3,)"),
-    (nothing, lambda _: nn.Unflatten(1, (0, -1))(X), ValueError,
-     "Unflatten(1, (0, -1)) expects x with an axis 1 that can be split into (0, -1), got shape (2, 3)"),
+    (nothing, lambda _: nn.Unflatten(1, (0, -1)), ValueError,
+     "Unflatten expects unflattened_size to be sizes, one of them -1 at most, and none 0 then, got (0, -1)"),
     (nothing, lambda _: nn.Unflatten(1, 3), TypeError,
      "Unflatten expects unflattened_size to be a tuple or a list of integers, got 3"),
     (nothing, lambda _: nn.Unflatten(1, (-1, -1)), ValueError,
-     "Unflatten expects unflattened_size to be sizes, one of them -1 at most, got (-1, -1)"),
+     "Unflatten expects unflattened_size to be sizes, one of them -1 at most, and none 0 then, got (-1, -1)"),
     (nothing, lambda _: nn.Unflatten(1, []), ValueError,
-     "Unflatten expects unflattened_size to be sizes, one of them -1 at most, got []"),
+     "Unflatten expects unflattened_size to be sizes, one of them -1 at most, and none 0 then, got []"),
     (nothing, lambda _: nn.Unflatten(1, (3, -2)), ValueError, "Unflatten expects each size to be an integer >= -1, got -2"),
     (nothing, lambda _: nn.Unflatten(1, (3, 1.0)), TypeError, "Unflatten expects each size to be an integer >= -1, got 1.0"),
     (nothing, lambda _: nn.Unflatten("features", (3, 1)), TypeError, "Unflatten expects dim to be an integer, got 'features'"),
@@ -625,6 +639,42 @@ ROWS = [
      "Adam expects decoupled_weight_decay to be True or False, got 'yes'"),
     (linear, lambda m: nn.Adam([{"params": m.parameters(), "momentum": 0.9}]), TypeError,
      "Adam expects the options lr, betas, eps, weight_decay, amsgrad, maximize, decoupled_weight_decay, got momentum"),
+    *(
+        (linear, lambda m, kind=kind, options=options: kind(m.parameters(), **options), error,
+         f"{kind.__name__} expects {message}")
+        for kind, own in {
+            nn.RMSprop: [
+                ({"alpha": 1.5}, ValueError, "a finite alpha >= 0 and <= 1, got 1.5"),
+                ({"momentum": -1}, ValueError, "a finite momentum >= 0, got -1.0"),
+                ({"centered": 1}, TypeError, "centered to be True or False, got 1"),
+            ],
+            nn.Adagrad: [
+                ({"lr_decay": -1}, ValueError, "a finite lr_decay >= 0, got -1.0"),
+                ({"initial_accumulator_value": -1}, ValueError,
+                 "a finite initial_accumulator_value >= 0, got -1.0"),
+            ],
+            nn.Adadelta: [({"rho": -0.1}, ValueError, "a finite rho >= 0 and <= 1, got -0.1")],
+            nn.NAdam: [
+                ({"betas": (0.9, 1)}, ValueError, "a finite betas[1] >= 0 and < 1, got 1.0"),
+                ({"momentum_decay": -1}, ValueError, "a finite momentum_decay >= 0, got -1.0"),
+                ({"decoupled_weight_decay": 1}, TypeError, "decoupled_weight_decay to be True or False, got 1"),
+            ],
+            nn.RAdam: [
+                ({"betas": 0.9}, TypeError, "betas to be two numbers, got 0.9"),
+                ({"decoupled_weight_decay": 1}, TypeError, "decoupled_weight_decay to be True or False, got 1"),
+            ],
+        }.items()
+        for options, error, message in [
+            *own,
+            ({"lr": -1}, ValueError, "a finite lr >= 0, got -1.0"),
+            ({"eps": -1}, ValueError, "a finite eps >= 0, got -1.0"),
+            ({"weight_decay": -1}, ValueError, "a finite weight_decay >= 0, got -1.0"),
+            ({"maximize": 1}, TypeError, "maximize to be True or False, got 1"),
+            ({"foreach": True}, TypeError,
+             "no argument 'foreach', got foreach=True; drop it: there is one implementation, and it is "
+             "the fast one"),
+        ]
+    ),
     # State of another architecture
     (linear, lambda m: m.load_state_dict(nn.Linear(3, 4, bias=False).state_dict()), ValueError,
      "Linear expects the state of the same architecture, got\n  missing: bias\n  weight: "

@@ -108,3 +108,31 @@ def test_any_shape_is_kept(row, shape):
     layer, x = row.case.layer(np.float64), np.random.default_rng(1).normal(size=shape)
     assert layer(x).shape == shape
     assert layer.backward(np.ones(shape)).shape == shape
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_the_pair_itself_is_what_forward_and_backward_compute(row):
+    layer, x = row.case.layer(np.float64), np.array([-3.0, -1.0, -0.5, -0.0, 0.0, 0.5, 1.0, 3.0, 6.0])
+    np.testing.assert_array_equal(layer(x), layer.function(x))
+    np.testing.assert_array_equal(layer.backward(np.ones_like(x)), layer.derivative(x))
+
+
+def test_one_number_stands_for_all_elements():
+    layer = nn.Elementwise(lambda x: 0.5, lambda x: 0)
+    np.testing.assert_array_equal(layer(X), np.full_like(X, 0.5))
+    np.testing.assert_array_equal(layer.backward(np.ones_like(X)), np.zeros_like(X))
+
+
+class Rounded(nn.Layer):
+    """Integers out of numbers, and no gradient."""
+
+    def forward(self, x):
+        return np.rint(x).astype(int)
+
+    def backward(self, grad):
+        return 0.0 * grad
+
+
+def test_integers_from_a_layer_before_are_turned_into_numbers():
+    y = nn.Sequential(Rounded(), nn.Tanh())(4 * X)
+    np.testing.assert_array_equal(y, np.tanh(np.rint(4 * X)))

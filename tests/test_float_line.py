@@ -85,6 +85,12 @@ SMOOTH = {
         lambda x: 1 if x > 0 else exp(2 * x),
         0,
     ),
+    "CELU-wide": (
+        partial(nn.CELU, 16.0),
+        lambda x: x if x > 0 else 16 * (exp(x / 16) - 1),
+        lambda x: 1 if x > 0 else exp(x / 16),
+        0,
+    ),
     "SELU": (
         nn.SELU,
         lambda x: SCALE * (x if x > 0 else ALPHA * (exp(x) - 1)),
@@ -95,6 +101,12 @@ SMOOTH = {
         partial(nn.Softplus, 2.0, 30.0),
         lambda x: x if 2 * x > 30 else soft(2 * x) / 2,
         lambda x: 1 if 2 * x > 30 else logistic(2 * x),
+        0,
+    ),
+    "Softplus-wide": (
+        partial(nn.Softplus, 2.0**-10, 1.0),
+        lambda x: x if x > 1024 else soft(x / 1024) * 1024,
+        lambda x: 1 if x > 1024 else logistic(x / 1024),
         0,
     ),
     "SiLU": (nn.SiLU, lambda x: x * logistic(x), lambda x: logistic(x) * (1 + x * logistic(-x)), 0),
@@ -134,7 +146,7 @@ def test_every_digit_is_right_on_the_whole_float_line(name, dtype):
             sizes = abs(exact[0]), abs(exact[1]) + (abs(exact[0] / at) if at else 0)
             near = min(abs(at), 1000)
             for ours, truth, size in zip(actual, exact, sizes, strict=True):
-                allowed = eps * (8 + growth * min(near, 30) ** 2) * size + 2 * (1 + near) * smallest
+                allowed = eps * (8 + growth * min(near, 30) ** 2) * size + 16 * (1 + near) * smallest
                 assert abs(ours - truth) <= allowed, f"{at}: {ours}, exactly {float(truth)}"
 
 
@@ -214,3 +226,40 @@ def test_nothing_overflows_or_warns_anywhere_on_the_float_line(name, dtype):
 def test_a_leaky_slope_of_zero_is_a_rectifier_at_infinity_too():
     layer = nn.LeakyReLU(0.0)
     np.testing.assert_array_equal(layer(np.array([-np.inf, -1.0, 1.0, np.inf])), [0, 0, 1, np.inf])
+
+
+@pytest.mark.parametrize("layer", [nn.ReLU(), nn.ReLU6(), nn.Hardtanh(), nn.Hardsigmoid()], ids=repr)
+def test_flat_pieces_let_no_gradient_through_however_large_it_is(layer):
+    layer(np.array([-9.0, 9.0 if type(layer) is not nn.ReLU else -1.0]))
+    np.testing.assert_array_equal(layer.backward([np.inf, -np.inf]), [0, 0])
+
+
+def test_the_flat_piece_of_hardswish_lets_no_gradient_through_and_its_slope_all():
+    layer = nn.Hardswish()
+    layer(np.array([-9.0, 9.0]))
+    np.testing.assert_array_equal(layer.backward([np.inf, np.inf]), [0, np.inf])
+
+
+def test_a_learned_slope_of_zero_is_a_rectifier_at_infinity_too():
+    layer = nn.PReLU(init=0.0)
+    np.testing.assert_array_equal(layer(np.array([-np.inf, 1.0, -2.0])), [0, 1, 0])
+    layer(np.array([1.0, -2.0]))
+    np.testing.assert_array_equal(layer.backward([np.inf, np.inf]), [np.inf, 0])
+    assert layer.weight.grad == -np.inf
+
+
+@pytest.mark.parametrize(
+    ("layer", "dtype", "x", "y", "slope"),
+    [
+        (nn.CELU(1e-8), np.float16, [-1, 0, 1], [0, 0, 1], [0, 1, 1]),
+        (nn.CELU(1e-50), np.float32, [-1, 0, 1], [0, 0, 1], [0, 1, 1]),
+        (nn.CELU(100.0), np.float16, [-65504, 0, 1], [-100, 0, 1], [0, 1, 1]),
+        (nn.Hardtanh(-1e39, 1e39), np.float32, [-np.inf, 3e38], [-np.inf, 3e38], [0, 1]),
+        (nn.Softplus(0.01), np.float16, [-65504, 65504], [0, 65504], [0, 1]),
+    ],
+    ids=str,
+)
+def test_constants_beyond_the_range_of_the_dtype_do_no_harm(layer, dtype, x, y, slope):
+    x = np.array(x, dtype)
+    np.testing.assert_allclose(layer(x), np.array(y, dtype), atol=1e-6)
+    np.testing.assert_allclose(layer.backward(np.ones_like(x)), slope, atol=1e-6)

@@ -89,3 +89,17 @@ def test_shares_of_infinite_and_of_huge_numbers(function, dtype):
         ([-np.inf, -np.inf], [0.5, 0.5]),
     ):
         np.testing.assert_allclose(function(np.array(x, dtype), 0), shares, rtol=1e-6)
+
+
+@pytest.mark.parametrize("function", [numerics.softmax, numerics.log_softmax])
+def test_many_float16_numbers_are_added_up_in_float32(function):
+    for count in (5_000, 70_000):  # in float16, 1 + 1 + ... stops at 2048
+        x = np.linspace(0, 1, 2 * count).reshape(count, 2).astype(np.float16)
+        ours = function(x, 0)
+        assert ours.dtype == np.float16
+        np.testing.assert_allclose(ours, function(x.astype(float), 0), rtol=1e-3, atol=1e-7)
+
+
+def test_there_is_nothing_to_say_of_no_classes():
+    for function in (numerics.softmax, numerics.log_softmax):
+        assert function(np.zeros((2, 0)), 1).shape == (2, 0)

@@ -18,12 +18,14 @@ __all__ = [
     "absolute",
     "clamp",
     "log_softmax",
+    "narrowed",
     "normal_cdf",
     "normal_density",
     "sigmoid",
     "sigmoid_derivative",
     "softmax",
     "softplus",
+    "widened",
 ]
 
 
@@ -40,6 +42,19 @@ class Constant(dict[np.dtype[Any], Any]):
 
     def __missing__(self, dtype: np.dtype[Any]) -> float:
         return self.value  # a Python number takes the dtype of its partner
+
+
+def widened(x: Array) -> Array:
+    """x in float32 where it is float16, whose sums and squares soon leave its range and its digits; else x itself."""
+    return x.astype(np.float32) if x.dtype.itemsize < 4 else x
+
+
+def narrowed(y: Array, dtype: np.dtype[Any]) -> Array:
+    """y in float16 again, if that is the dtype of what was `widened`; else y itself."""
+    if dtype.itemsize >= 4:
+        return y
+    with np.errstate(over="ignore"):  # what is too large is ∞ there
+        return y.astype(np.float16)
 
 
 def absolute(x: Array) -> Array:
@@ -92,8 +107,7 @@ def normal_cdf(x: Array) -> Array:
     The relative error is a few units in the last place; far to the left, where Φ(x) is as small as exp(-x²/2), it
     grows with x².
     """
-    if x.dtype.itemsize < 4:  # in float16 the polynomials overflow
-        x = x.astype(np.float32)
+    x = widened(x)  # in float16 the polynomials overflow
     distance = np.minimum(absolute(x), 200)  # further out, Φ is 0 or 1
     tail, below = (_polynomial(coefficients, distance) for coefficients in MILLS)
     tail /= below
@@ -123,16 +137,18 @@ def log_softmax(x: Array, axis: int) -> Array:
 
     The largest number is subtracted first; an infinite one leaves the others with probability 0.
     """
-    shifted = _below_largest(x, axis)
+    if not x.size:  # there is no logarithm of an empty sum
+        return x
+    shifted = _below_largest(widened(x), axis)
     y: Array = shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
-    return y
+    return narrowed(y, x.dtype)
 
 
 def softmax(x: Array, axis: int) -> Array:
     """Return eˣ / Σ eˣ, the sum running along ``axis``; as `log_softmax` it never overflows."""
-    y: Array = np.exp(_below_largest(x, axis))
+    y: Array = np.exp(_below_largest(widened(x), axis))
     y /= y.sum(axis=axis, keepdims=True)
-    return y
+    return narrowed(y, x.dtype)
 
 
 def _below_largest(x: Array, axis: int) -> Array:

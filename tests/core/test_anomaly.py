@@ -129,3 +129,36 @@ def test_a_hand_written_backward_that_returns_what_cannot_be_the_gradient_is_nam
         layer.backward(np.ones_like(y))
     assert str(caught.value).startswith("Wrong() expects backward to return ")
     assert message in str(caught.value)
+
+
+class NotANumber(nn.Layer):
+    def forward(self, x):
+        return x * np.nan
+
+    def backward(self, grad):
+        return grad
+
+
+@pytest.mark.parametrize("context", [nn.no_grad, nn.one_pass])
+@pytest.mark.parametrize("model", [NotANumber(), nn.Sequential(nn.Tanh(), NotANumber())], ids=["alone", "inside"])
+def test_a_nan_is_found_under_no_grad_and_one_pass_as_well(context, model):
+    with nn.detect_anomaly(), context(), pytest.raises(AnomalyError, match="output in forward to be finite"):
+        model(np.ones(2))
+
+
+def test_an_edited_input_is_found_under_one_pass_as_well():
+    layer, x = nn.Tanh(), np.ones(3)
+    with nn.detect_anomaly(), nn.one_pass():
+        layer(x)
+        x[0] = 5.0
+        with pytest.raises(AnomalyError, match="to be as it was in forward"):
+            layer.backward(np.ones(3))
+
+
+def test_a_call_from_before_the_watch_can_be_undone_under_it():
+    first, second = nn.Tanh(), nn.Tanh()
+    with nn.one_pass():
+        y = first(np.ones(3))
+        with nn.detect_anomaly():
+            second(y)
+            np.testing.assert_array_equal(first.backward(second.backward(np.zeros(3))), 0)

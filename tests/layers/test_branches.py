@@ -177,3 +177,23 @@ def test_what_is_concatenated_may_differ_in_length_along_the_axis():
 def test_the_axis_is_shown_where_it_is_not_the_last():
     assert repr(nn.Concatenate(nn.Tanh(), dim=1)) == "Concatenate(dim=1\n  (0): Tanh()\n)"
     assert repr(nn.Concatenate(nn.Tanh())) == "Concatenate(\n  (0): Tanh()\n)"
+
+
+@KINDS
+def test_a_branch_with_parameters_decides_even_where_it_keeps_the_dtype_of_its_input(kind):
+    for branches, inputs in (
+        ((nn.Identity(), nn.Linear(3, 3)), (X.astype(np.float32), X)),
+        ((nn.Identity(), nn.Linear(3, 3, dtype=np.float32)), (X, X.astype(np.float32))),
+    ):
+        assert kind(*branches)(*inputs).dtype == inputs[1].dtype
+    assert kind(nn.Identity(), nn.Tanh())(X.astype(np.float32), X).dtype == np.float64
+
+
+def test_gradients_at_several_inputs_are_arrays_of_their_own():
+    model = nn.Add(nn.Identity(), nn.Identity(), nn.Identity())
+    model(X, X, X)
+    grads = model.backward(GRAD)
+    grads[0][...] = 7
+    for grad in grads[1:]:
+        assert not np.shares_memory(grad, grads[0])
+    assert not np.shares_memory(grads[1], grads[2])

@@ -127,3 +127,32 @@ def test_a_subclass_may_add_parameters():
     layer.reset_parameters(rng=0)
     assert layer.weight.data.tolist() == [1] * 4
     assert layer.gain.data == np.random.default_rng(0).normal(size=1)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: nn.LayerNorm((200, 20), elementwise_affine=False), (3, 200, 20)),
+        (lambda: nn.RMSNorm((200, 20), elementwise_affine=False), (3, 200, 20)),
+        (lambda: nn.GroupNorm(1, 200, affine=False), (3, 200, 20)),
+        (lambda: nn.BatchNorm1d(2, affine=False, track_running_stats=False), (5000, 2)),
+        (lambda: nn.Softmax(dim=0), (5000, 2)),
+        (lambda: nn.Softmin(dim=0), (5000, 2)),
+        (lambda: nn.LogSoftmax(dim=0), (5000, 2)),
+    ],
+)
+def test_float16_is_squared_and_added_up_in_float32(make, shape):
+    rng, layer = np.random.default_rng(0), make()
+    x = (10 + (1 if len(shape) == 2 else 100) * rng.normal(size=shape)).astype(np.float16)
+    grad = rng.uniform(1, 2, size=shape).astype(np.float16)
+    y, at_x = run(layer, x, grad)
+    assert y.dtype == at_x.dtype == np.float16
+    for ours, exact in zip((y, at_x), run(layer, x.astype(float), grad.astype(float)), strict=True):
+        np.testing.assert_allclose(ours, exact, rtol=2e-2, atol=2e-3 * np.abs(exact).max())
+
+
+def test_the_eps_of_rms_norm_is_that_of_float32_where_it_computes_in_float32():
+    x = np.full(4, 2e-3, np.float16)
+    np.testing.assert_allclose(
+        nn.RMSNorm(4, elementwise_affine=False)(x), nn.RMSNorm(4, dtype=np.float32)(x), rtol=1e-3
+    )

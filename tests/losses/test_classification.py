@@ -117,3 +117,14 @@ def test_one_class_is_certain():
     loss_fn = nn.CrossEntropyLoss()
     assert loss_fn([[3.0], [4.0]], [0, 0]) == 0
     assert not loss_fn.backward().any()
+
+
+@pytest.mark.parametrize("ignored", [0, 3])
+def test_probabilities_have_no_label_to_ignore(ignored):
+    with pytest.raises(ArgumentError, match="only a label can be ignored"):
+        nn.CrossEntropyLoss(ignore_index=ignored)(LOGITS, CHANCES)
+
+
+def test_a_wrong_label_of_one_sample_alone_is_named_without_a_place():
+    with pytest.raises(ArgumentError, match=r"expects labels from 0 to 3, got 4$"):
+        nn.CrossEntropyLoss()(LOGITS[0, :, 0], 4)

@@ -155,3 +155,33 @@ def test_logits_far_out_lose_no_digits(z):
     assert loss_fn([z], [0.0]) == max(z, 0) + (math.exp(z) if -800 < z < 0 else 0)
     loss_fn = nn.CrossEntropyLoss(label_smoothing=0.5)
     assert loss_fn([z, 0.0], 0) == pytest.approx(0.25 * z if z > 0 else -0.75 * z, rel=1e-15)
+
+
+def test_distances_that_are_tiny_or_infinite_are_what_they_are():
+    loss_fn = nn.TripletMarginLoss(margin=1e-30, eps=0.0)
+    nothing, tiny = np.zeros(2, np.float32), np.array([3e-30, 4e-30], np.float32)
+    np.testing.assert_allclose(loss_fn(nothing, tiny, nothing), 6e-30, rtol=1e-6)  # 5e-30 + the margin
+    np.testing.assert_allclose(loss_fn.backward()[1], [0.6, 0.8], rtol=1e-6)
+    assert loss_fn([0.0, 0.0], [INF, 0.0], [1.0, 0.0]) == INF
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.5])
+def test_cross_entropy_in_float16_adds_up_many_classes(smoothing):
+    logits, labels = np.zeros((1, 5_000, 3), np.float16), np.zeros((1, 3), int)
+    loss_fn = nn.CrossEntropyLoss(label_smoothing=smoothing)
+    loss = loss_fn(logits, labels)
+    assert loss.dtype == loss_fn.backward().dtype == np.float16
+    assert abs(loss - math.log(5_000)) <= 4e-3
+
+
+def test_what_is_exactly_the_margin_farther_away_is_on_pytorchs_side_of_the_kink():
+    loss_fn = nn.TripletMarginLoss(p=1)
+    assert loss_fn([[0.0]], [[1.0]], [[2.0]]) == 0
+    assert not any(grad.any() for grad in loss_fn.backward())  # 1 + d(a, p) - d(a, n) is just below 0
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_a_smooth_loss_that_is_sharp_in_its_dtype_has_a_kink(dtype):
+    loss_fn = nn.SmoothL1Loss(beta=1e-50, reduction="none")
+    np.testing.assert_array_equal(loss_fn(np.array([0.5, 0, -2], dtype), np.zeros(3, dtype)), [0.5, 0, 2])
+    np.testing.assert_array_equal(loss_fn.backward(np.ones(3, dtype)), [1, 0, -1])

@@ -57,3 +57,10 @@ def test_a_mean_over_the_batch_of_divergences():
     losses = nn.KLDivLoss(reduction="none")(np.log(chances), target)
     assert nn.KLDivLoss(reduction="batchmean")(np.log(chances), target) == pytest.approx(losses.sum() / 4, rel=1e-14)
     assert nn.KLDivLoss(reduction="batchmean")(-1.0, 1.0) == 1
+
+
+def test_samples_without_elements_are_samples():
+    empty = np.zeros((3, 0, 2))
+    for loss_fn in (nn.MSELoss(), nn.KLDivLoss(reduction="batchmean")):
+        assert loss_fn(empty, empty) == 0
+        assert loss_fn.backward().shape == (3, 0, 2)

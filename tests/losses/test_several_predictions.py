@@ -1,10 +1,12 @@
 """Losses of several predictions: a gradient for each, in its place, and models that end in them."""
 
+import re
+
 import numpy as np
 import pytest
 
 import tinynn as nn
-from tinynn.errors import AnomalyError
+from tinynn.errors import AnomalyError, ShapeError
 from tinynn.testing import check_gradients
 
 RNG = np.random.default_rng(0)
@@ -41,6 +43,13 @@ def test_a_variance_has_a_gradient_of_its_own_shape(shape):
     assert at_var.shape == shape
     wide = np.broadcast_to(var[:, np.newaxis] if shape == (5,) else var, A.shape)
     assert loss_fn(A, B, wide.copy()) == loss_fn(A, B, var)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 3), (5, 4), (4,), (2,), (2, 5, 4, 1), (2, 1, 1, 1), (1, 2, 5, 4), (0,)])
+def test_variances_that_do_not_fit_are_refused(shape):
+    message = "expects var of shape (2, 5, 4), that of prediction, or (2, 5), or with axes of length 1, got "
+    with pytest.raises(ShapeError, match=re.escape(message)):
+        nn.GaussianNLLLoss()(np.ones((2, 5, 4)), np.ones((2, 5, 4)), np.ones(shape))
 
 
 def test_a_variance_below_eps_counts_as_eps_and_is_pushed_up():
@@ -85,16 +94,19 @@ def test_towers_learn_as_a_layer_and_as_a_script_and_no_anomaly_is_seen(loss_fn,
         np.testing.assert_allclose(ours.grad, theirs.grad, rtol=1e-12, atol=1e-15)
 
 
-def test_the_output_of_another_call_is_still_seen():
-    model, loss_fn = encoder(), nn.TripletMarginLoss()
-    outputs = [model(x) for x in (A, B, C)]
-    model(A + 1)
+def test_the_output_of_another_call_is_an_anomaly_and_the_second_prediction_is_none():
+    first, second, loss_fn = encoder(), encoder(), nn.CosineEmbeddingLoss()
     with nn.detect_anomaly():
-        loss_fn(*outputs)
-        model(A + 1)
-        *_, at_negative = loss_fn.backward()
-        with pytest.raises(AnomalyError, match="to undo the call whose output the loss saw"):
-            model.backward(at_negative)
+        for validated in (False, True):
+            loss_fn(first(A), second(B), SIGNS)
+            if validated:
+                second(B + 1)
+            _, at_second = loss_fn.backward()
+            if validated:
+                with pytest.raises(AnomalyError, match="to undo the call whose output the loss saw"):
+                    second.backward(at_second)
+            else:
+                second.backward(at_second)
 
 
 @pytest.mark.parametrize("make", [nn.TripletMarginLoss, nn.CosineEmbeddingLoss, nn.GaussianNLLLoss])

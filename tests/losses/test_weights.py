@@ -105,3 +105,30 @@ def test_a_repr_shows_that_there_are_weights():
     assert repr(nn.BCEWithLogitsLoss(W)) == "BCEWithLogitsLoss(weight=..., reduction='mean')"
     shown = "CrossEntropyLoss(weight=..., ignore_index=0, reduction='sum', label_smoothing=0.1)"
     assert repr(nn.CrossEntropyLoss(W, ignore_index=0, reduction="sum", label_smoothing=0.1)) == shown
+
+
+NAN, INF = np.nan, np.inf
+
+
+@pytest.mark.parametrize(
+    ("loss_fn", "prediction", "target"),
+    [
+        (nn.KLDivLoss(), [NAN, -1.0], [0.0, 1.0]),
+        (nn.BCEWithLogitsLoss(weight=[0.0, 1.0]), [NAN, 0.5], [0.0, 1.0]),
+        (nn.NLLLoss(weight=[0.0, 1.0]), [[NAN, -1.0], [-1.0, -2.0]], [0, 1]),
+        (nn.CrossEntropyLoss(weight=[0.0, 1.0]), [[NAN, -1.0], [-1.0, -2.0]], [0, 1]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_weight_of_zero_hides_infinity_but_not_what_is_no_number(loss_fn, prediction, target):
+    assert np.isnan(loss_fn(prediction, target))
+
+
+def test_a_weight_of_zero_hides_infinity():
+    assert nn.BCEWithLogitsLoss(weight=[0.0, 1.0])([INF, INF], [0.0, 1.0]) == 0
+    assert nn.NLLLoss(weight=[0.0, 1.0])([[-INF, -1.0], [-INF, -2.0]], [0, 1]) == 2
+
+
+def test_other_classes_and_ignored_labels_do_not_count_even_if_they_are_no_numbers():
+    assert nn.NLLLoss(ignore_index=0)([[NAN, NAN], [NAN, -2.0]], [0, 1]) == 2
+    assert nn.CrossEntropyLoss(ignore_index=0)([[NAN, NAN], [-INF, 0.0]], [0, 1]) == 0

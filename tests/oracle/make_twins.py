@@ -116,7 +116,10 @@ def make(family: str) -> Arrays:
 
 
 def signatures() -> dict[str, list[list[Any]]]:
-    """Return for each public class of PyTorch its arguments: name, kind and, if there is one, the default."""
+    """Return for each public class of PyTorch its arguments: name, kind and, if there is one, the default.
+
+    So for functions that tinynn has, too.
+    """
     classes = {}
     for module, base in (
         (torch.nn, torch.nn.Module),
@@ -126,6 +129,8 @@ def signatures() -> dict[str, list[list[Any]]]:
         for name, value in vars(module).items():
             if isinstance(value, type) and issubclass(value, base) and not name.startswith("_") and value is not base:
                 classes[name] = [described(parameter) for parameter in parameters_of(value)]
+    for function in (torch.nn.utils.clip_grad_norm_, torch.nn.utils.clip_grad_value_):
+        classes[function.__name__] = [described(value) for value in inspect.signature(function).parameters.values()]
     return dict(sorted(classes.items()))
 
 

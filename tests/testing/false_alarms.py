@@ -62,6 +62,9 @@ def main(arguments: list[str] | None = None) -> int:
             try:
                 report, _ = check_somewhere(row, seed)
             except GradientError as error:
+                if [finding.diagnosis for finding in error.findings] == ["not-finite"]:
+                    remarks["forward not finite"] += 1
+                    continue
                 wrong += 1
                 print(error, *error.__notes__, sep="\n")
             else:

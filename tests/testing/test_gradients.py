@@ -247,9 +247,11 @@ def test_a_kink_nearby_is_none():
 
 def test_kinks_in_parameters_are_found():
     layer = nn.Sequential(nn.Linear(2, 2, rng=np.random.default_rng(0)), nn.ReLU())
-    layer[0].bias.data = [0.0, 1.0]
-    report = check_gradients(layer, np.zeros((1, 2)))
-    assert {(f.where, f.diagnosis) for f in report.findings} == {("input", "kink"), ("0.bias", "kink")}
+    x = np.array([[0.5, 2.0]])
+    layer[0].bias.data = [-x[0] @ layer[0].weight.data[0], 1.0]
+    report = check_gradients(layer, x)
+    kinks = {("input", "kink"), ("0.weight", "kink"), ("0.bias", "kink")}
+    assert {(f.where, f.diagnosis) for f in report.findings} == kinks
 
 
 def test_cancellation_is_ill_conditioned_and_no_mistake():
@@ -358,3 +360,95 @@ def test_each_element_takes_one_forward():
     elements = sum(row.elements for row in report.measurements)
     assert elements == 8 * 64 + 64 * 64 + 64
     assert elements <= report.forwards <= elements + 60
+
+
+class ForgetsItsWeight(nn.Layer):
+    """y = w x, whose backward leaves w out: at w = 1 the numbers are right."""
+
+    def __init__(self, start):
+        self.weight = nn.Parameter(start)
+
+    def forward(self, x):
+        self.saved.push(x)
+        return x * self.weight.data
+
+    def backward(self, grad):
+        x = self.saved.pop()
+        self.weight.add_grad((grad * x).sum(axis=0))
+        return grad
+
+
+@pytest.mark.parametrize("start", [np.ones(3), -np.ones(3), np.zeros(3), [0.7, 1.0, 2.0]])
+def test_a_factor_is_missed_also_where_the_parameter_is_one(start):
+    layer = ForgetsItsWeight(start)
+    before = layer.weight.data.copy()
+    with pytest.raises(GradientError) as caught:
+        check_gradients(layer, np.arange(1.0, 7.0).reshape(2, 3))
+    assert {finding.where for finding in caught.value.findings} == {"input"}
+    np.testing.assert_array_equal(layer.weight.data, before)
+
+
+def test_a_class_is_no_layer():
+    with pytest.raises(TypeError, match=r"check_gradients expects a layer or a loss, got <class .*Tanh'>; write Tanh"):
+        check_gradients(nn.Tanh, np.ones(3))
+
+
+class Doubtful(nn.Layer):
+    """y = x², whose backward is what it is told to be."""
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def forward(self, x):
+        self.saved.push(x)
+        return x * x
+
+    def backward(self, grad):
+        return self.slope(self.saved.pop()) * grad
+
+
+def test_a_backward_that_is_no_function_is_wrong():
+    rng = np.random.default_rng(0)
+    for noise in (100.0, 1e-3):
+        with pytest.raises(GradientError, match="backward returns something else each time"):
+            check_gradients(Doubtful(lambda x, noise=noise: 2 * x + noise * rng.normal(size=x.shape)), np.ones((2, 3)))
+
+
+class Masked(nn.Layer):
+    """y = x, but -∞ above the diagonal."""
+
+    def forward(self, x):
+        return np.where(np.tri(*x.shape) > 0, x, -np.inf)
+
+    def backward(self, grad):
+        return 7 * grad
+
+
+def test_a_forward_that_is_not_finite_cannot_be_checked():
+    with pytest.raises(
+        GradientError, match=r"forward returns -inf at \(0, 1\), whose slope nobody can measure"
+    ) as caught:
+        check_gradients(Masked(), np.ones((3, 3)))
+    assert [finding.diagnosis for finding in caught.value.findings] == ["not-finite"]
+
+
+class Bounded(nn.Layer):
+    """y = x (2 - w), for w of hardly more than 1."""
+
+    def __init__(self):
+        self.weight = nn.Parameter([-1.0, 0.0, 1.0])
+
+    def forward(self, x):
+        self.saved.push(x)
+        if (self.weight.data.real > 1.05).any():
+            raise ValueError("w is too large")
+        return x * (2 - self.weight.data)
+
+    def backward(self, grad):
+        x = self.saved.pop()
+        self.weight.add_grad(-(grad * x).sum(axis=0))
+        return grad * (2 - self.weight.data)
+
+
+def test_a_parameter_at_the_end_of_its_domain_stays_there():
+    assert check_gradients(Bounded(), np.arange(6.0).reshape(2, 3)).largest.error < 1e-12

@@ -478,3 +478,11 @@ def test_the_kit_needs_no_pytest():
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Tanh()" in done.stdout
+
+
+def test_a_factory_that_draws_by_itself_is_as_good_as_one_that_takes_a_generator():
+    def factory():
+        return nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Dropout(0.5))
+
+    report = check_layer(factory, (5, 3), verbose=False)
+    assert report.failures == ()

@@ -278,7 +278,7 @@ class BareRepr(Square):
 
 
 class FreshRandomness(Scale):
-    def __init__(self):
+    def __init__(self, rng=None):  # and makes no use of it
         super().__init__()
         self.weight.data = np.ones(3)
         self.bias.data = 1e-6 * np.random.default_rng().normal(size=3)

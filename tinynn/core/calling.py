@@ -90,6 +90,7 @@ def _forward(
     if outer.layer is None:
         inputs, integers = _as_arrays(function, layer, inputs)
         current.integers = current.integers or integers
+        current.watch = watching()
     if current.integers:
         inputs = _as_floats(layer, inputs)
     current.active = call = Call()
@@ -105,14 +106,14 @@ def _forward(
         raise
     finally:
         current.active = outer
+    if current.watch is not None:
+        current.watch.called(current, call, inputs, y)
     if current.recording:
         if layer.foreign:
             call.took(inputs)
         if outer.layer is None:
             y = _apart(call, inputs, y)
         call.returned(y)
-        if current.watch is not None:
-            current.watch.called(current, call, inputs, y)
         if layer._pass is current:
             outer.called_again(layer)
         else:
@@ -148,6 +149,8 @@ def _outermost_forward(
     finally:
         current.active = None
         leave_pass(token)
+    if current.watch is not None:
+        current.watch.called(current, current, inputs, y)
     if recording:
         if isinstance(y, tuple) or (type(y) is ndarray and (y.base is not None or getrefcount(y) > _ALONE)):
             y = _apart(current, inputs, y)
@@ -157,8 +160,6 @@ def _outermost_forward(
             current.returned(y)
         if layer.foreign:
             current.took(inputs)
-        if current.watch is not None:
-            current.watch.called(current, current, inputs, y)
         current.waiting = True
         layer._pass = current
     return y

@@ -97,10 +97,12 @@ class Loss(Layer):
             return 0.5 if losses.ndim <= 1 else 0.5 / len(losses)
         if self.reduction in {"sum", "none"}:
             return 1.0
-        if losses.size == 0:
+        by_sample = self.reduction in {"half", "batchmean"} and losses.ndim
+        count = len(losses) if by_sample else losses.size
+        if count == 0:
             remedy = "leave empty batches out or use reduction='sum'"
             raise ShapeError(expects(self, "at least one element to average over", f"shape {losses.shape}", remedy))
-        return 1.0 / (len(losses) if self.reduction == "batchmean" and losses.ndim else losses.size)
+        return (0.5 if self.reduction == "half" else 1.0) / count
 
     def reduce(self, losses: Array, share: float | None = None) -> Any:
         """Join the losses of single elements into a number, or hand them out as they are.

@@ -268,7 +268,7 @@ class Parameter(StateArray):
             self.grad = grad
 
 
-_lonely = Parameter(0.0)
+_lonely = Parameter(np.zeros(()))
 _ALONE = getrefcount(_lonely._data)  # references to an array that nobody but a parameter holds, as seen from here
 
 

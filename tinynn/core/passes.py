@@ -212,7 +212,8 @@ def _arrays_in(item: Any) -> Iterator[Array]:
 def _accept(layer: Any, grad: Any, shape: Any, dtype: Any) -> Array:
     array = as_array(layer, "grad", grad)
     if array.shape != shape:
-        raise ShapeError(expects(layer, f"grad of shape {shape}, that of its output", array.shape))
+        remedy = "write model.backward(loss_fn.backward())" if array.shape == () and not layer.is_loss else ""
+        raise ShapeError(expects(layer, f"grad of shape {shape}, that of its output", array.shape, remedy))
     return cast(array, dtype) if dtype.kind == "f" else floating(array)
 
 

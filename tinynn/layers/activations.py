@@ -1,8 +1,9 @@
 """Nonlinearities, each from a function and its derivative.
 
 The functions are pure: arrays (and constants) in, arrays out, no masks and no state. They are right for every
-floating-point number. No function overflows; a derivative only where it is 0, as it should be then. What is small has
-all its digits, but for the note's own, which is computed as it is written. At infinity they are at their limits.
+floating-point number. No function overflows whose value does not; a derivative only where it is 0, as it should be
+then. What is small has all its digits, but for the note's own, which is computed as it is written. At infinity they
+are at their limits.
 
 Below each pair stands the layer that ties it together: x of any shape, y the same.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
@@ -57,6 +59,14 @@ __all__ = [
 ]
 
 ONE_OVER_PI, HALF, ONE = Constant(1 / math.pi), Constant(0.5), Constant(1.0)
+
+
+@functools.lru_cache(256)
+def _in_dtype(value: float, dtype: np.dtype[Any]) -> float:
+    """Return a constant as it is in ``dtype``: infinite where it is beyond its range."""
+    with np.errstate(over="ignore"):
+        return float(np.finfo(dtype).dtype.type(value))
+
 
 # Sigmoids, which go from one level to another, and their relatives
 
@@ -157,8 +167,8 @@ def tanhshrink(x: Array) -> Array:
     """x - tanh(x); for |x| < 1, where this would cancel, x³ / (x² + 3 + x²/(5 + x²/(7 + ...)))."""
     near = clamp(x, -1, 1)
     square = near * near
-    fraction = 17 + square / 19
-    for odd in (15, 13, 11, 9, 7, 5, 3):
+    fraction = 15 + square / 17
+    for odd in (13, 11, 9, 7, 5, 3):
         fraction = odd + square / fraction
     return np.where(absolute(x) < 1, near * (square / (square + fraction)), x - np.tanh(x))
 
@@ -205,17 +215,31 @@ class Softsign(Elementwise):
     derivative = staticmethod(softsign_derivative)
 
 
+def _times(slope: Array, x: Array) -> Array:
+    """Return slope · x, where 0 · ∞ is 0."""
+    y: Array = slope * (x if np.isfinite(x).all() else np.where(slope == 0, 0, x))
+    return y
+
+
+class Flat(Elementwise):
+    """A nonlinearity with flat pieces, which let no gradient through, however large it is."""
+
+    @override
+    def backward(self, grad: Array) -> Array:
+        return _times(self.derivative(self.saved.pop()), grad)
+
+
 def hardtanh(x: Array, min_val: float, max_val: float) -> Array:
     """x between two bounds, else the bound."""
-    return clamp(x, min_val, max_val)
+    return clamp(x, _in_dtype(min_val, x.dtype), _in_dtype(max_val, x.dtype))
 
 
 def hardtanh_derivative(x: Array, min_val: float, max_val: float) -> Array:
     """1 between the bounds, else 0."""
-    return ((x > min_val) & (x < max_val)).astype(x.dtype)
+    return ((x > _in_dtype(min_val, x.dtype)) & (x < _in_dtype(max_val, x.dtype))).astype(x.dtype)
 
 
-class Hardtanh(Elementwise):
+class Hardtanh(Flat):
     """y = x, held between two bounds.
 
     Backward:
@@ -245,7 +269,7 @@ def hard_sigmoid_derivative(x: Array) -> Array:
     return hardtanh_derivative(x, -3, 3) / 6
 
 
-class Hardsigmoid(Elementwise):
+class Hardsigmoid(Flat):
     """y = x/6 + ½, held between 0 and 1.
 
     Backward:
@@ -286,7 +310,7 @@ class ReLU(Elementwise):
         return np.where(x <= 0, 0, grad)  # where 0 · ∞ is 0
 
 
-class ReLU6(Elementwise):
+class ReLU6(Flat):
     """y = x, held between 0 and 6.
 
     Backward:
@@ -363,7 +387,7 @@ class PReLU(Layer):
             raise ShapeError(expects(self, f"x of shape (samples, {self.num_parameters}, ...)", x.shape))
         x = cast(x, self.weight.dtype)
         self.saved.push(x)
-        y: Array = np.maximum(x, 0) + self._slopes(x) * np.minimum(x, 0)
+        y: Array = np.maximum(x, 0) + _times(self._slopes(x), np.minimum(x, 0))
         return y
 
     @override
@@ -371,8 +395,8 @@ class PReLU(Layer):
         x = self.saved.pop()
         if self.weight.requires_grad:
             others = tuple(axis for axis in range(x.ndim) if axis != 1 or self.num_parameters == 1)
-            self.weight.add_grad((grad * np.minimum(x, 0)).sum(axis=others).reshape(self.num_parameters))
-        return np.where(x > 0, grad, self._slopes(x) * grad)
+            self.weight.add_grad(_times(np.minimum(x, 0), grad).sum(axis=others).reshape(self.num_parameters))
+        return _times(np.where(x > 0, 1, self._slopes(x)), grad)
 
     def _slopes(self, x: Array) -> Array:
         """Return the slopes in a shape that goes with x."""
@@ -420,14 +444,20 @@ class ELU(Elementwise):
 
 def celu(x: Array, alpha: float) -> Array:
     """x where x > 0, else alpha (exp(x/alpha) - 1)."""
-    y: Array = np.maximum(x, 0) + alpha * np.expm1(clamp(x, -1000 * alpha, 0) / alpha)
+    y: Array = np.maximum(x, 0) + alpha * np.expm1(_celu_argument(x, alpha))
     return y
 
 
 def celu_derivative(x: Array, alpha: float) -> Array:
     """1 where x > 0, else exp(x/alpha)."""
-    y: Array = np.exp(clamp(x, -1000 * alpha, 0) / alpha)
+    y: Array = np.exp(_celu_argument(x, alpha))
     return y
+
+
+def _celu_argument(x: Array, alpha: float) -> Array:
+    """Return x/alpha where x < 0, but no less than what makes no difference, else 0."""
+    alpha = _in_dtype(alpha, x.dtype) or float(np.finfo(x.dtype).smallest_subnormal)
+    return clamp(x, _in_dtype(-1000 * alpha, x.dtype), 0) / alpha
 
 
 class CELU(Elementwise):
@@ -494,7 +524,7 @@ def scaled_softplus_derivative(x: Array, beta: float, threshold: float) -> Array
 
 def _scaled(x: Array, beta: float, threshold: float) -> Array:
     """Return beta x, but no more than what makes no difference."""
-    far = (abs(threshold) + 1000) / beta
+    far = _in_dtype((abs(threshold) + 1000) / beta, x.dtype)
     return beta * clamp(x, -far, far)
 
 
@@ -645,7 +675,7 @@ def hard_swish_derivative(x: Array) -> Array:
     return np.where(x <= -3, 0, np.where(x >= 3, 1, clamp(x, -3, 3) / 3 + 0.5))
 
 
-class Hardswish(Elementwise):
+class Hardswish(Flat):
     """y = x times x/6 + ½, the latter held between 0 and 1.
 
     Backward:

@@ -12,6 +12,7 @@ from tinynn.core.arrays import as_dtype, cast, get_default_dtype
 from tinynn.core.parameter import Buffer
 from tinynn.errors import ShapeError, expects
 from tinynn.layers.normalization import Normalization, all_but_channels, along_channels, centre, mean
+from tinynn.numerics import narrowed, widened
 from tinynn.typing import Array, DTypeLike
 
 __all__ = ["BatchNorm1d", "BatchNorm2d"]
@@ -70,7 +71,7 @@ class BatchNorm(Normalization):
         axes, shape = all_but_channels(x), along_channels(x)
         from_batch = self.training or not self.track_running_stats
         if from_batch:
-            centred, middle = centre(x, axes)
+            centred, middle = centre(widened(x), axes)
             variance = mean(centred * centred, axes)
             if self.track_running_stats:
                 self._track(middle, variance, x.size // self.num_features)
@@ -82,14 +83,14 @@ class BatchNorm(Normalization):
         y: Array = centred * self._factor(deviation)
         if self.bias is not None:
             y += self.bias.data.reshape(shape)
-        return y
+        return narrowed(y, x.dtype)
 
     @override
     def backward(self, grad: Array) -> Array:
         centred, deviation, from_batch = self.saved.pop()
-        axes = all_but_channels(grad)
-        at_bias = np.add.reduce(grad, axis=axes, keepdims=True)
-        at_weight = np.add.reduce(grad * centred, axis=axes, keepdims=True) / deviation
+        axes, wide = all_but_channels(grad), widened(grad)
+        at_bias = np.add.reduce(wide, axis=axes, keepdims=True)
+        at_weight = np.add.reduce(wide * centred, axis=axes, keepdims=True) / deviation
         if self.bias is not None and self.bias.requires_grad:
             self.bias.add_grad(at_bias.reshape(-1))
         if self.weight is not None and self.weight.requires_grad:
@@ -98,10 +99,10 @@ class BatchNorm(Normalization):
         if not from_batch:
             return grad * factor
         count = max(grad.size // self.num_features, 1)
-        at_x = grad - at_bias / count
+        at_x = wide - at_bias / count
         at_x -= centred * (at_weight / (deviation * count))
         at_x *= factor
-        return at_x
+        return narrowed(at_x, grad.dtype)
 
     def _checked(self, x: Array) -> Array:
         """Return ``x`` if it can be normalized, an error otherwise; nothing has changed then."""

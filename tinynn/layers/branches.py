@@ -44,13 +44,13 @@ class Branches(Container):
             raise ShapeError(expects(self, what, len(x)))
         self.saved.push(len(x))
         inputs = x if len(x) > 1 else x * len(self)
-        return self.join(self._in_one_dtype([f.forward(x) for f, x in zip(self, inputs, strict=True)], inputs))
+        return self.join(self._in_one_dtype([f.forward(x) for f, x in zip(self, inputs, strict=True)]))
 
     @override
     def backward(self, grad: Array) -> Any:
         at_inputs = [f.backward(at_output) for f, at_output in self._latest_first(grad)]
         if self.saved.pop() > 1:
-            return tuple(at_inputs[::-1])
+            return tuple(_apart(at_inputs[::-1]))
         parts = [cast(part, grad.dtype) for part in at_inputs if part is not None]  # None at integers
         return functools.reduce(np.add, parts) if parts else None
 
@@ -64,14 +64,16 @@ class Branches(Container):
     def _latest_first(self, grad: Array) -> list[tuple[Layer, Array]]:
         return list(zip(self, self.split(grad), strict=True))[::-1]
 
-    def _in_one_dtype(self, outputs: list[Any], inputs: tuple[Any, ...]) -> list[Array]:
-        """Return the outputs in one dtype: where they differ, that of a branch which does not just keep its input's."""
+    def _in_one_dtype(self, outputs: list[Any]) -> list[Array]:
+        """Return the outputs in one dtype: that of the first branch with parameters, the widest if none has any."""
         for name, y in zip(self._layers, outputs, strict=True):
             if isinstance(y, tuple):
                 raise ShapeError(expects(self, f"one array from branch {name}", f"a tuple of {len(y)}"))
-        own = [y.dtype for y, x in zip(outputs, inputs, strict=True) if x is None or y.dtype != x.dtype]
         outputs = [floating(y) for y in outputs]
-        dtype = own[0] if own else outputs[0].dtype
+        if all(y.dtype == outputs[0].dtype for y in outputs):
+            return outputs
+        own = (y.dtype for f, y in zip(self, outputs, strict=True) if any(True for _ in f.parameters()))
+        dtype = next(own, np.result_type(*outputs))
         return [cast(y, dtype) for y in outputs]
 
     def _demand_one_shape(self, outputs: list[Array]) -> None:
@@ -79,6 +81,14 @@ class Branches(Container):
             if y.shape != outputs[0].shape:
                 what = f"branch {name} to return the shape {outputs[0].shape}, that of the first branch"
                 raise ShapeError(expects(self, what, y.shape))
+
+
+def _apart(grads: list[Any]) -> list[Any]:
+    """Return gradients of which no two are one array, which would change together."""
+    return [
+        grad if grad is None or all(grad is not other for other in grads[:i]) else grad.copy()
+        for i, grad in enumerate(grads)
+    ]
 
 
 class Add(Branches):
@@ -91,7 +101,7 @@ class Add(Branches):
 
     Shapes:
         x what the branches take; y what they return, one array of the same shape each. Where their dtypes differ, the
-        branches without parameters follow those with.
+        branches without parameters follow those with; if none has any, the widest is taken.
 
     Args:
         branches: layers, or one dict of names to layers, which then name the entries of the state dict.
@@ -126,7 +136,7 @@ class Multiply(Branches):
 
     Shapes:
         x what the branches take; y what they return, one array of the same shape each. Where their dtypes differ, the
-        branches without parameters follow those with.
+        branches without parameters follow those with; if none has any, the widest is taken.
 
     Args:
         branches: layers, or one dict of names to layers, which then name the entries of the state dict.
@@ -167,7 +177,8 @@ class Concatenate(Branches):
 
     Shapes:
         x what the branches take; y what they return, arrays that differ in the length of the axis ``dim`` at most.
-        Where their dtypes differ, the branches without parameters follow those with.
+        Where their dtypes differ, the branches without parameters follow those with; if none has any, the widest is
+        taken.
 
     Args:
         branches: layers, or one dict of names to layers, which then name the entries of the state dict.

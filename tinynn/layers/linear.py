@@ -104,8 +104,7 @@ class Linear(Layer):
     @override
     def backward(self, grad: Array) -> Array:
         self._add_gradients(grad)
-        weight = self.weight.data
-        return dot(grad, weight)
+        return dot(grad, self.weight.data)
 
     @override
     def backward_parameters(self, grad: Array) -> None:

@@ -14,6 +14,7 @@ from tinynn.core.arrays import as_dtype, cast, get_default_dtype
 from tinynn.core.layer import Layer
 from tinynn.core.parameter import Parameter
 from tinynn.errors import ArgumentError, ShapeError, expects
+from tinynn.numerics import narrowed, widened
 from tinynn.typing import Array, DTypeLike, Shape
 
 __all__ = ["GroupNorm", "LayerNorm", "Normalization", "RMSNorm", "all_but_channels", "along_channels", "centre", "mean"]
@@ -187,8 +188,10 @@ class RMSNorm(Normalization):
     def forward(self, x: Array) -> Array:
         inner, _ = axes_of(self, x, self.normalized_shape)
         x = self.in_own_dtype(x)
-        root = np.sqrt(mean(x * x, inner) + (np.finfo(x.dtype).eps.item() if self.eps is None else self.eps))
-        normal = x / root
+        wide = widened(x)
+        eps = np.finfo(wide.dtype).eps.item() if self.eps is None else self.eps
+        root = np.sqrt(mean(wide * wide, inner) + eps)
+        normal = narrowed(wide / root, x.dtype)
         self.saved.push((normal, root))
         return self.scale_and_shift(normal, self.normalized_shape)
 
@@ -197,8 +200,9 @@ class RMSNorm(Normalization):
         normal, root = self.saved.pop()
         inner, outer = axes_of(self, grad, self.normalized_shape)
         grad = self.undo_scale_and_shift(grad, normal, self.normalized_shape, outer)
-        at_x: Array = (grad - normal * mean(grad * normal, inner)) / root
-        return at_x
+        wide = widened(grad)
+        at_x: Array = (wide - normal * mean(wide * normal, inner)) / root
+        return narrowed(at_x, grad.dtype)
 
     @override
     def arguments(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -286,18 +290,19 @@ class GroupNorm(Normalization):
 
 def standardize(x: Array, axes: tuple[int, ...], eps: float) -> tuple[Array, Array]:
     """Return x̂ = (x - μ) / √(σ² + eps) and √(σ² + eps), with the mean and the variance along ``axes``."""
-    normal, _ = centre(x, axes)
+    normal, _ = centre(widened(x), axes)
     deviation = np.sqrt(mean(normal * normal, axes) + eps)
     normal /= deviation
-    return normal, deviation
+    return narrowed(normal, x.dtype), deviation
 
 
 def undo_standardize(grad: Array, normal: Array, deviation: Array, axes: tuple[int, ...]) -> Array:
     """Return the gradient at x for that at x̂: (grad - mean(grad) - x̂ mean(grad ⊙ x̂)) / √(σ² + eps)."""
-    at_x = grad - mean(grad, axes)
-    at_x -= normal * mean(grad * normal, axes)
+    wide = widened(grad)
+    at_x = wide - mean(wide, axes)
+    at_x -= normal * mean(wide * normal, axes)
     at_x /= deviation
-    return at_x
+    return narrowed(at_x, grad.dtype)
 
 
 def centre(x: Array, axes: tuple[int, ...]) -> tuple[Array, Array]:

@@ -92,8 +92,8 @@ class Unflatten(Reshaping):
             what = "unflattened_size to be a tuple or a list of integers"
             raise ArgumentTypeError(expects("Unflatten", what, repr(unflattened_size)))
         sizes = tuple(integer("Unflatten", "each size", size, low=-1) for size in unflattened_size)
-        if not sizes or sizes.count(-1) > 1:
-            what = "unflattened_size to be sizes, one of them -1 at most"
+        if not sizes or sizes.count(-1) > 1 or {0, -1} <= set(sizes):
+            what = "unflattened_size to be sizes, one of them -1 at most, and none 0 then"
             raise ArgumentError(expects("Unflatten", what, repr(unflattened_size)))
         self.unflattened_size = sizes
 
@@ -102,7 +102,7 @@ class Unflatten(Reshaping):
         shape = x.shape
         axis = axis_in(self, self.dim, shape)
         known = math.prod(size for size in self.unflattened_size if size != -1)
-        rest = shape[axis] // known if known else 0
+        rest = shape[axis] // max(known, 1)
         sizes = [rest if size == -1 else size for size in self.unflattened_size]
         if math.prod(sizes) != shape[axis]:
             what = f"x with an axis {self.dim} that can be split into {self.unflattened_size}"

@@ -8,7 +8,7 @@ from typing_extensions import override
 from tinynn.core.arguments import axis_in, integer
 from tinynn.core.layer import Layer
 from tinynn.errors import ArgumentTypeError, expects
-from tinynn.numerics import log_softmax, softmax
+from tinynn.numerics import log_softmax, narrowed, softmax, widened
 from tinynn.typing import Array
 
 __all__ = ["LogSoftmax", "Softmax", "Softmin"]
@@ -62,9 +62,9 @@ class Softmax(AlongAxis):
     @override
     def backward(self, grad: Array) -> Array:
         y = self.saved.pop()
-        product = y * grad
+        product = y * widened(grad)
         at_input: Array = product - y * product.sum(axis=self.dim, keepdims=True)
-        return at_input
+        return narrowed(at_input, grad.dtype)
 
 
 class Softmin(Softmax):
@@ -117,5 +117,5 @@ class LogSoftmax(AlongAxis):
     @override
     def backward(self, grad: Array) -> Array:
         y = self.saved.pop()
-        at_input: Array = grad - np.exp(y) * grad.sum(axis=self.dim, keepdims=True)
-        return at_input
+        at_input: Array = grad - np.exp(y) * widened(grad).sum(axis=self.dim, keepdims=True)
+        return narrowed(at_input, grad.dtype)

@@ -37,7 +37,7 @@ class BCELoss(ElementwiseLoss):
         reduction: ``"mean"`` over the elements, whatever they weigh, ``"sum"`` or ``"none"``.
 
     Raises:
-        ArgumentError: if a prediction is not between 0 and 1; it says which.
+        ArgumentError: if a prediction or a target is not between 0 and 1; it says which.
         ShapeError: if the shapes differ, or for a mean over nothing.
 
     Example:
@@ -51,9 +51,10 @@ class BCELoss(ElementwiseLoss):
 
     @override
     def function(self, prediction: Array, target: Array) -> Array:
-        p = prediction.real
+        p, t = prediction.real, target.real
         remedy = "put a Sigmoid before it, or take BCEWithLogitsLoss"
-        self.refuse((p < 0) | (p > 1), "predictions from 0 to 1", prediction, remedy)
+        self.refuse(~((p >= 0) & (p <= 1)), "predictions from 0 to 1", prediction, remedy)
+        self.refuse(~((t >= 0) & (t <= 1)), "targets from 0 to 1", target)
         at_yes = np.minimum(-np.log(prediction), MOST)
         at_no = np.minimum(-np.log1p(-prediction), MOST)
         losses: Array = target * at_yes + (1 - target) * at_no

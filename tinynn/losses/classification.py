@@ -12,7 +12,7 @@ from tinynn.core.arrays import cast, floating
 from tinynn.core.loss import Loss
 from tinynn.errors import ArgumentError, DTypeError, ShapeError, expects
 from tinynn.losses.weights import as_buffer, weighted
-from tinynn.numerics import log_softmax
+from tinynn.numerics import log_softmax, narrowed, widened
 from tinynn.typing import Array, ArrayLike
 
 __all__ = ["CrossEntropyLoss", "NLLLoss"]
@@ -57,6 +57,12 @@ class ClassLoss(Loss):
             ones &= np.expand_dims(counts, axis)
         p: Array = ones.astype(prediction.dtype)
         return p
+
+    def surprise(self, p: Array, q: Array, log_p: Array, axis: int) -> Array:
+        """Return -Σ q log p over the classes, for q = w p; where p is 0 nothing counts, even what is no number."""
+        log_p = np.where(p == 0, 0, log_p)
+        losses: Array = -np.add.reduce(q * log_p if self.weight is None else weighted(q, log_p), axis=axis)
+        return losses
 
     def times_weight(self, p: Array, axis: int) -> Array:
         """Return p times the weights of the classes, if there are any."""
@@ -126,23 +132,24 @@ class CrossEntropyLoss(ClassLoss):
 
     @override
     def forward(self, prediction: Array, target: Array) -> Any:
-        logits = floating(prediction)
+        prediction = floating(prediction)
+        logits = widened(prediction)
         axis = self.axis_of_classes(logits)
-        q, total = self._wanted(logits, target, axis)
+        p, q, total = self._wanted(logits, target, axis)
         log_p = log_softmax(logits, axis)
-        losses = -np.add.reduce(weighted(q, log_p), axis=axis)
+        losses = self.surprise(p, q, log_p, axis)
         share = self.share(losses, total)
-        self.saved.push((log_p, q, axis, share))
-        return self.reduce(losses, share)
+        self.saved.push((log_p, q, axis, share, prediction.dtype))
+        return narrowed(self.reduce(losses, share), prediction.dtype)
 
     @override
     def backward(self, grad: Any = None) -> Array:
-        log_p, q, axis, share = self.saved.pop()
+        log_p, q, axis, share, dtype = self.saved.pop()
         total = np.add.reduce(q, axis=axis, keepdims=True)
-        return self.times(np.exp(log_p) * total - q, share, self.at_classes(grad, axis))
+        return narrowed(self.times(np.exp(log_p) * total - q, share, self.at_classes(grad, axis)), dtype)
 
-    def _wanted(self, logits: Array, target: Array, axis: int) -> tuple[Array, float | None]:
-        """Return q = w p, and the total weight of the labels; None where the target is probabilities."""
+    def _wanted(self, logits: Array, target: Array, axis: int) -> tuple[Array, Array, float | None]:
+        """Return p, q = w p, and the total weight of the labels; None where the target is probabilities."""
         labels_shape = without(axis, logits.shape)
         labels = target.shape == labels_shape
         if not labels and (target.shape != logits.shape or target.dtype.kind != "f"):
@@ -158,7 +165,7 @@ class CrossEntropyLoss(ClassLoss):
             all_classes = np.add.reduce(p, axis=axis, keepdims=True) if labels else 1.0  # 0 where a label is ignored
             p = (1 - self.label_smoothing) * p + self.label_smoothing / logits.shape[axis] * all_classes
             q = self.times_weight(p, axis)
-        return q, total
+        return p, q, total
 
 
 class NLLLoss(ClassLoss):
@@ -193,8 +200,9 @@ class NLLLoss(ClassLoss):
         labels_shape = without(axis, log_p.shape)
         if target.shape != labels_shape:
             raise ShapeError(expects(self, f"target as labels of shape {labels_shape}", target.shape))
-        q = self.times_weight(self.ones(log_p, target, axis), axis)
-        losses = -np.add.reduce(weighted(q, log_p), axis=axis)
+        p = self.ones(log_p, target, axis)
+        q = self.times_weight(p, axis)
+        losses = self.surprise(p, q, log_p, axis)
         share = self.share(losses, total_of(q))
         self.saved.push((q, axis, share))
         return self.reduce(losses, share)

@@ -53,7 +53,7 @@ class KLDivLoss(ElementwiseLoss):
     @override
     def function(self, prediction: Array, target: Array) -> Array:
         p, log_p = (np.exp(target), target) if self.log_target else (target, np.log(target))
-        return weighted(p, log_p - prediction)
+        return weighted(p, np.where(p == 0, 0, log_p) - prediction)
 
     @override
     def derivative(self, prediction: Array, target: Array) -> Array:
@@ -168,7 +168,7 @@ class GaussianNLLLoss(Loss):
         """Return the variances in a shape that is broadcast to that of the prediction."""
         self.refuse(var.real < 0, "var to be at least 0", var)
         if var.ndim == 0:
-            return var
+            return var.reshape([1] * len(shape))
         if var.shape == shape[:-1]:
             return var[..., np.newaxis]
         lengths = list(zip(var.shape, shape, strict=False))
@@ -185,8 +185,6 @@ def stirling(t: Array) -> Array:
 
 
 def sum_to(x: Array, shape: tuple[int, ...]) -> Array:
-    """Return the sums of ``x`` along the axes where an array of this shape was broadcast to it."""
-    lacking = x.ndim - len(shape)
-    axes = tuple(axis for axis in range(x.ndim) if axis < lacking or shape[axis - lacking] != x.shape[axis])
-    total: Array = np.add.reduce(x, axis=axes, keepdims=True) if axes else x
+    """Return the sums of ``x`` along the axes where an array of this shape, with as many axes, was broadcast to it."""
+    total: Array = np.add.reduce(x, axis=tuple(axis for axis, length in enumerate(shape) if length != x.shape[axis]))
     return total

@@ -178,7 +178,7 @@ class TripletMarginLoss(Loss):
             differences = [x - y + self.eps for x, y in pairs]
             distances = [norm(difference, self.p) for difference in differences]
             near, far = distances[0], np.minimum(*distances[1:]) if self.swap else distances[1]
-            excess = near - far + self.margin
+            excess = self.margin + near - far
             self.saved.push((differences, distances, excess))
             return self.reduce(np.maximum(excess, 0))
 

@@ -141,7 +141,7 @@ class SmoothL1Loss(ElementwiseLoss):
     @override
     def function(self, prediction: Array, target: Array) -> Array:
         far = absolute(prediction - target)
-        if self.beta == 0:
+        if self._has_kink(far):
             return far
         near = np.minimum(far, self.beta)
         return near / self.beta * (far - 0.5 * near)
@@ -149,7 +149,11 @@ class SmoothL1Loss(ElementwiseLoss):
     @override
     def derivative(self, prediction: Array, target: Array) -> Array:
         error = prediction - target
-        return np.sign(error) if self.beta == 0 else clamp(error / self.beta, -1, 1)
+        return np.sign(error) if self._has_kink(error) else clamp(error / self.beta, -1, 1)
+
+    def _has_kink(self, error: Array) -> bool:
+        """Whether β is 0, be it in the dtype of the error only."""
+        return bool(error.dtype.type(self.beta) == 0)
 
 
 class HuberLoss(ElementwiseLoss):

@@ -43,6 +43,6 @@ def fitting(owner: Any, name: str, weights: Buffer, x: Array) -> Array:
 
 
 def weighted(weights: Array, x: Array) -> Array:
-    """Return weights · x, where nothing of anything is nothing: 0 · ∞ = 0."""
-    y: Array = weights * np.where(weights == 0, 0, x)
+    """Return weights · x, where nothing of any number is nothing: 0 · ∞ = 0. What is no number stays that."""
+    y: Array = weights * np.where(weights == 0, np.sign(x), x)
     return y

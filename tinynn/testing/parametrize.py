@@ -16,7 +16,7 @@ from tinynn.testing.laws.layer_case import LayerCase
 from tinynn.testing.laws.optimizer_case import OptimizerCase
 from tinynn.testing.verdicts import LawError, LawReport
 
-__all__ = ["parametrize_with_laws"]
+__all__ = ["LawOfRow", "parametrize_with_laws"]
 
 
 @dataclass(frozen=True)

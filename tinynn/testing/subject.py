@@ -97,7 +97,7 @@ class Subject:
     def _backward(self, grads: list[Array]) -> tuple[Any, ...]:
         """Return what ``backward`` returns, of whatever shape, to be looked at."""
         with any_gradient_shape():
-            return as_tuple(self.layer.backward(*(grads if self.layer.needs_grad else ())))
+            return as_tuple(self.layer.backward(*(grad.copy() for grad in grads if self.layer.needs_grad)))
 
     def expected(self) -> int:
         """Return how many gradients ``backward`` has to return."""

@@ -97,9 +97,10 @@ class Trial:
     @cached_property
     def given(self) -> Given:
         """What ``backward`` gives at each variable."""
-        return self._given()
+        return self.given_again()
 
-    def _given(self) -> Given:
+    def given_again(self) -> Given:
+        """Return what another forward and backward give."""
         self.real.layer.zero_grad()
         self.real.forward()
         return self.real.gradients(self.grads)
@@ -184,7 +185,7 @@ class Trial:
             for side in (1, -1):
                 for where, variable in self.real.variables.items():
                     variable += side * ways[where] * min(1.0, float(np.abs(variable).max(initial=0.0)) or 1.0)
-                on_both_sides.append(self._given())
+                on_both_sides.append(self.given_again())
                 for where, variable in self.real.variables.items():
                     variable[...] = places[where]
             for where, bend in bends.items():

@@ -140,7 +140,12 @@ TWINS = [
     ),
     Twin(
         "PoissonNLLLoss",
-        {"2-D": (positive(5, 4), counts(5, 4)), "1-D": (positive(4), counts(4)), "0-D": (positive(), counts())},
+        {
+            "2-D": (positive(5, 4), counts(5, 4)),
+            "1-D": (positive(4), counts(4)),
+            "0-D": (positive(), counts()),
+            "no counts": (positive(6), these(0, 0.25, 1, 1.25, 1.75, 2.5)),
+        },
         arguments={
             "log_input": (True, False),
             "full": (False, True),
@@ -191,6 +196,16 @@ TWINS = [
             "swap": (False, True),
             "reduction": REDUCTIONS,
         },
+    ),
+    Twin(
+        "TripletMarginLoss",
+        {"at the margin": (rows([0, 0]), rows([0, 1]), rows([0, 2]))},
+        arguments={"margin": (1.0, 0.5), "eps": (0.0, 1e-6)},
+    ),
+    Twin(
+        "TripletMarginLoss",
+        {"both as far": (rows([0, 0]), rows([4, 0]), rows([2, 0]))},
+        arguments={"eps": (0.0, 1e-6), "swap": (False, True)},
     ),
     Twin(
         "HingeEmbeddingLoss",

@@ -89,7 +89,7 @@ def may_follow_itself(case: LayerCase) -> None:
         demand(len(list(model.parameters())) == len(list(layer.parameters())), "its parameters are not found once")
 
 
-class Around(Layer):
+class _Around(Layer):
     """A container around a layer: it hands everything through."""
 
     def __init__(self, layer: Layer) -> None:
@@ -112,7 +112,7 @@ def may_be_shared_by_models(case: LayerCase) -> None:
     alone = [first.run(), second.run()]
     for order in ((0, 1), (1, 0)):
         layer = case.layer()
-        benches = [Bench(Around(layer), bench.inputs, bench.grads) for bench in (first, second)]
+        benches = [Bench(_Around(layer), bench.inputs, bench.grads) for bench in (first, second)]
         for bench in benches:
             bench.forward()
         when = "where two models share the layer"
