@@ -32,9 +32,45 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def forward(self: Any, /, *inputs: Any, **options: Any) -> Any:
         current = current_pass()
-        if current is None:
-            return _outermost_forward(function, self, inputs, options)
-        return _forward(current, function, self, inputs, options)
+        if current is not None:
+            return _inner_forward(current, function, self, inputs, options)
+        if options:
+            inputs, options = _in_order(function, self, inputs, options)
+        integers = False
+        for x in inputs:
+            if type(x) is not ndarray or x.dtype.kind != "f":
+                inputs, integers = _as_arrays(function, self, inputs)
+                if integers:
+                    inputs = _as_floats(self, inputs)
+                break
+        recording = grad_enabled()
+        last = self._pass
+        if last is not None and (last.waiting or last.joined) and recording:
+            _empty_last(last, self)
+        current = Pass(self, recording, integers, watching())
+        token = enter_pass(current)
+        try:
+            y = function(self, *inputs, **options) if options else function(self, *inputs)
+        except BaseException:
+            current.empty()
+            raise
+        finally:
+            current.active = None
+            leave_pass(token)
+        if current.watch is not None:
+            current.watch.called(current, current, inputs, y)
+        if recording:
+            if isinstance(y, tuple) or (type(y) is ndarray and (y.base is not None or getrefcount(y) > _ALONE)):
+                y = _apart(current, inputs, y)
+            try:
+                current.shape, current.dtype = y.shape, y.dtype
+            except AttributeError:
+                current.returned(y)
+            if self.foreign:
+                current.took(inputs)
+            current.waiting = True
+            self._pass = current
+        return y
 
     wrapper: Any = _short_forward(function, forward) if _is_plain(function, "x") else forward
     wrapper.wrapper = wrapper
@@ -62,22 +98,23 @@ def _short_forward(function: Callable[..., Any], forward: Callable[..., Any]) ->
             raise
         finally:
             current.active = outer
-        try:
-            call.shape, call.dtype = y.shape, y.dtype
-        except AttributeError:
-            call.returned(y)
-        if self._pass is current:
-            outer.called_again(self)
-        else:
-            self._pass = current
-        call.before = outer.last
-        outer.last = call
+        if current.recording:
+            try:
+                call.shape, call.dtype = y.shape, y.dtype
+            except AttributeError:
+                call.returned(y)
+            if self._pass is current:
+                outer.called_again(self)
+            else:
+                self._pass = current
+            call.before = outer.last
+            outer.last = call
         return y
 
     return short
 
 
-def _forward(
+def _inner_forward(
     current: Any, function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]
 ) -> Any:
     outer = current.active
@@ -120,48 +157,6 @@ def _forward(
             layer._pass = current
         call.before = outer.last
         outer.last = call
-    return y
-
-
-def _outermost_forward(
-    function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
-    if options:
-        inputs, options = _in_order(function, layer, inputs, options)
-    integers = False
-    for x in inputs:
-        if type(x) is not ndarray or x.dtype.kind != "f":
-            inputs, integers = _as_arrays(function, layer, inputs)
-            if integers:
-                inputs = _as_floats(layer, inputs)
-            break
-    recording = grad_enabled()
-    last = layer._pass
-    if last is not None and (last.waiting or last.joined) and recording:
-        _empty_last(last, layer)
-    current = Pass(layer, recording, integers, watching())
-    token = enter_pass(current)
-    try:
-        y = function(layer, inputs[0]) if len(inputs) == 1 and not options else function(layer, *inputs, **options)
-    except BaseException:
-        current.empty()
-        raise
-    finally:
-        current.active = None
-        leave_pass(token)
-    if current.watch is not None:
-        current.watch.called(current, current, inputs, y)
-    if recording:
-        if isinstance(y, tuple) or (type(y) is ndarray and (y.base is not None or getrefcount(y) > _ALONE)):
-            y = _apart(current, inputs, y)
-        try:
-            current.shape, current.dtype = y.shape, y.dtype
-        except AttributeError:
-            current.returned(y)
-        if layer.foreign:
-            current.took(inputs)
-        current.waiting = True
-        layer._pass = current
     return y
 
 

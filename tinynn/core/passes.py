@@ -228,7 +228,7 @@ class Pass(Call):
         joined: whether it stands for a script, in which several outermost calls may be made.
         recording: whether calls are kept; false under `no_grad`.
         thread: the thread that it belongs to.
-        unusual: whether a call inside has more to do than to be recorded.
+        unusual: whether there is more to do at a call inside than to record it.
         waiting: whether it can be undone.
         watch: what looks at every call under `detect_anomaly`.
     """
@@ -245,7 +245,7 @@ class Pass(Call):
         self.joined = joined = layer is None
         self.recording = recording
         self.thread = get_ident()
-        self.unusual = integers or joined or not recording or watch is not None
+        self.unusual = integers or joined or watch is not None
         self.waiting = False
         self.watch = watch
 
@@ -275,18 +275,20 @@ class Saved:
 
     def push(self, item: Any) -> None:
         """Keep one item (a tuple for several) for the backward of this very call."""
-        current = current_pass()
-        if current is None:
-            raise PassError(expects("saved.push", "to be called in the forward of a layer", "a call outside of any"))
-        call = current.active
+        try:
+            call = current_pass().active
+        except AttributeError:
+            what = "to be called in the forward of a layer"
+            raise PassError(expects("saved.push", what, "a call outside of any")) from None
         call.saved = (item, call.saved)
 
     def pop(self) -> Any:
         """Return the latest item that the forward of the call that is being undone has pushed."""
-        current = current_pass()
-        if current is None:
-            raise PassError(expects("saved.pop", "to be called in the backward of a layer", "a call outside of any"))
-        call = current.active
+        try:
+            call = current_pass().active
+        except AttributeError:
+            what = "to be called in the backward of a layer"
+            raise PassError(expects("saved.pop", what, "a call outside of any")) from None
         if call.saved is None:
             raise PassError(expects(call.layer, "its backward to pop what its forward pushed", "one pop more"))
         item, call.saved = call.saved
@@ -321,18 +323,18 @@ class no_grad(contextlib.ContextDecorator):
 
     def __enter__(self) -> None:
         current = current_pass()
-        before = None if current is None else (current.recording, current.unusual)
-        _suspended.set((grad_enabled(), current, before, _suspended.get()))
+        recording = current is not None and current.recording
+        _suspended.set((grad_enabled(), current, recording, _suspended.get()))
         _grad_enabled.set(False)
         if current is not None:
-            current.recording, current.unusual = False, True
+            current.recording = False
 
     def __exit__(self, *exception: object) -> None:
-        enabled, current, before, outside = _suspended.get()
+        enabled, current, recording, outside = _suspended.get()
         _suspended.set(outside)
         _grad_enabled.set(enabled)
         if current is not None:
-            current.recording, current.unusual = before
+            current.recording = recording
 
 
 @contextlib.contextmanager

@@ -93,8 +93,9 @@ class Elementwise(Layer):
         x = self.saved.pop()
         slope = self.derivative(x)
         if self.foreign or slope.dtype is not grad.dtype:
-            slope = self._kept("derivative", slope, grad)
-        return slope * grad
+            return self._kept("derivative", slope, grad) * grad
+        slope *= grad
+        return slope
 
     def _kept(self, name: str, y: Any, x: Array) -> Array:
         """Return what a function made of ``x`` in the dtype of x; one number stands for all elements."""

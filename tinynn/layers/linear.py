@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 from numpy import newaxis
@@ -69,10 +70,10 @@ class Linear(Layer):
             if function is not None and not callable(function):
                 remedy = "as in tinynn.init.zeros_"
                 raise ArgumentTypeError(expects("Linear", f"{name} to be a function", repr(function), remedy))
-        self.weight_init = weight_init
-        self.bias_init = bias_init
         self.weight = Parameter(np.zeros((out_features, in_features)), dtype=dtype)
         self.bias = Parameter(np.zeros(out_features), dtype=dtype) if has_bias else None
+        self.weight_init = weight_init
+        self.bias_init = bias_init
         self.draw_parameters(rng)
 
     @override
@@ -96,9 +97,10 @@ class Linear(Layer):
         if x.dtype is not weight.dtype:
             x = cast(x, weight.dtype)
         self.saved.push(x)
-        y = weight.dot(x) if len(shape) == 1 else dot(x, weight.T)
+        y: Array = weight.dot(x) if len(shape) == 1 else dot(x, weight.T)
         if self.bias is not None:
-            y += self.bias.data
+            rows = y[0] if shape[:-1] == (1,) else y  # NumPy adds arrays of one shape in half the time
+            rows += self.bias.data
         return y
 
     @override
@@ -118,7 +120,7 @@ class Linear(Layer):
         else:
             if grad.ndim > 2:  # as rows, (samples, out_features) and (samples, in_features)
                 grad, x = grad.reshape(-1, self.out_features), x.reshape(-1, self.in_features)
-            total = grad[0] if len(grad) == 1 else np.add.reduce(grad)
+            total = grad[0] if len(grad) == 1 else ones(len(grad), grad.dtype).dot(grad)
         if weight.requires_grad:
             weight.add_product(grad.T, x)
         if bias is not None and bias.requires_grad:
@@ -150,6 +152,12 @@ class Identity(Layer):
     @override
     def backward(self, grad: Array) -> Array:
         return grad
+
+
+@lru_cache(64)
+def ones(length: int, dtype: np.dtype[Any]) -> Array:
+    """Return ones to multiply a matrix by: its sum over the rows, in half the time that NumPy takes to add them."""
+    return np.ones(length, dtype)
 
 
 def dot(x: Array, matrix: Array) -> Array:

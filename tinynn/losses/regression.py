@@ -71,7 +71,7 @@ class MSELoss(Loss):
         self.saved.push((error, 2.0 * share))
         if not usual:
             return self.reduce(error * error)
-        flat = error if error.ndim == 1 else error.reshape(-1)
+        flat = error.ravel()
         return flat.dot(flat) * share
 
     @override
