@@ -197,6 +197,17 @@ def test_combined_schedules_can_be_combined():
     assert rates == pytest.approx([1, 0.5, 0.025, 1, 0.5], rel=1e-12)
 
 
+@pytest.mark.parametrize("start_factor", [1 / 3, 0.1, 0.7, 1.0])
+def test_a_line_down_to_zero_ends_at_zero_and_not_below(start_factor):
+    for length in range(1, 100):
+        optimizer = sgd(0.1, 0.3)
+        scheduler = nn.LinearLR(optimizer, start_factor, 0.0, total_iters=length)
+        for _ in range(length + 1):
+            scheduler.step()
+            optimizer.step()
+        assert scheduler.get_last_lr() == [0, 0]
+
+
 def test_a_cycle_ends():
     scheduler = nn.OneCycleLR(sgd(0.1, momentum=0.9), 0.1, total_steps=2)
     scheduler.step()
@@ -205,6 +216,8 @@ def test_a_cycle_ends():
     with pytest.raises(ArgumentError, match="OneCycleLR expects at most 2 steps, got one more"):
         scheduler.step()
     assert scheduler.state_dict() == state
+    with pytest.raises(ArgumentError, match="OneCycleLR expects at most 2 steps, got one more"):
+        nn.OneCycleLR(scheduler.optimizer, 0.1, total_steps=2, last_epoch=2)
 
 
 WRONG = {

@@ -158,8 +158,11 @@ class LinearLR(LRScheduler):
     def next_lr(self, lr: float, index: int) -> float:
         if self.last_epoch > self.total_iters:
             return lr
-        rise = self.end_factor - self.start_factor
-        return lr * (1 + rise / (self.total_iters * self.start_factor + (self.last_epoch - 1) * rise))
+        now, before = (
+            self.start_factor * (self.total_iters - epoch) + self.end_factor * epoch
+            for epoch in (self.last_epoch, self.last_epoch - 1)
+        )
+        return lr * now / before
 
 
 class PolynomialLR(LRScheduler):
