@@ -495,6 +495,17 @@ BAD = {
         StateError,
         r"each parameter in one group, once, got the parameters \[0, 0\]",
     ),
+    "a parameter that is a list": (
+        lambda s: s["param_groups"][0].update(params=[[0], [1]]),
+        StateError,
+        "a state dict with 'state' and 'param_groups'",
+    ),
+    "groups of numbers": (
+        lambda s: s.update(param_groups=np.ones(1)),
+        StateError,
+        "a state dict with 'state' and 'param_groups'",
+    ),
+    "an option that is no name": (lambda s: s["param_groups"][0].update({3: 1}), StateError, "the options .*, got "),
     "no entry": (lambda s: s["state"].update({0: None}), StateError, ".*state"),
 }
 
@@ -574,10 +585,10 @@ def test_a_buffer_that_is_not_there_yet_is_none_in_pytorch():
     optimizer = nn.SGD(parameters, lr=0.5, momentum=0.5)
     state = optimizer.state_dict()
     state["state"] = {0: {"momentum_buffer": None}, 1: {}}
-    state["param_groups"][0].update(foreach=None, differentiable=False, fused=None)
+    state["param_groups"][0].update(foreach=None, differentiable=False, fused=None, param_names=["weight", "bias"])
     optimizer.load_state_dict(state)
     assert optimizer.state == {}
-    assert "foreach" not in optimizer.param_groups[0]
+    assert not {"foreach", "param_names"} & set(optimizer.param_groups[0])
 
 
 def test_loading_adam_into_adamw_leaves_it_adamw():

@@ -36,6 +36,13 @@ def test_small_gradients_are_left_alone():
     assert nn.clip_grad_norm_(nn.Parameter([1.0]), 1.0) == 0.0
 
 
+def test_an_infinite_bound_changes_nothing_and_gives_the_norm():
+    parameters = fed([3.0, -4.0])
+    assert nn.clip_grad_norm_(parameters, math.inf) == 5.0
+    nn.clip_grad_value_(parameters, math.inf)
+    np.testing.assert_array_equal(parameters[0].grad, [3, -4])
+
+
 def test_a_parameter_that_comes_twice_counts_once_and_float32_stays_so():
     parameter = nn.Parameter([3.0, 4.0], dtype=np.float32)
     parameter.grad = [3.0, 4.0]
@@ -66,6 +73,7 @@ def test_every_element_is_brought_into_the_range():
     ("call", "message"),
     [
         (lambda p: nn.clip_grad_norm_(p, -1), "clip_grad_norm_ expects a finite max_norm >= 0, got -1.0"),
+        (lambda p: nn.clip_grad_norm_(p, math.nan), "clip_grad_norm_ expects a finite max_norm >= 0, got nan"),
         (lambda p: nn.clip_grad_norm_(p, 1, 0), "clip_grad_norm_ expects a finite norm_type > 0, got 0.0"),
         (lambda p: nn.clip_grad_value_(p, "1"), "clip_grad_value_ expects a finite clip_value >= 0, got '1'"),
         (lambda p: nn.clip_grad_value_([p], 1), "clip_grad_value_ expects Parameter objects, got a list"),

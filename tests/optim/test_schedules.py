@@ -197,6 +197,17 @@ def test_combined_schedules_can_be_combined():
     assert rates == pytest.approx([1, 0.5, 0.025, 1, 0.5], rel=1e-12)
 
 
+@pytest.mark.parametrize("start_factor", [1 / 3, 0.1, 0.7, 1.0])
+def test_a_line_down_to_zero_ends_at_zero_and_not_below(start_factor):
+    for length in range(1, 100):
+        optimizer = sgd(0.1, 0.3)
+        scheduler = nn.LinearLR(optimizer, start_factor, 0.0, total_iters=length)
+        for _ in range(length + 1):
+            scheduler.step()
+            optimizer.step()
+        assert scheduler.get_last_lr() == [0, 0]
+
+
 def test_a_cycle_ends():
     scheduler = nn.OneCycleLR(sgd(0.1, momentum=0.9), 0.1, total_steps=2)
     scheduler.step()
@@ -205,6 +216,8 @@ def test_a_cycle_ends():
     with pytest.raises(ArgumentError, match="OneCycleLR expects at most 2 steps, got one more"):
         scheduler.step()
     assert scheduler.state_dict() == state
+    with pytest.raises(ArgumentError, match="OneCycleLR expects at most 2 steps, got one more"):
+        nn.OneCycleLR(scheduler.optimizer, 0.1, total_steps=2, last_epoch=2)
 
 
 WRONG = {
@@ -282,6 +295,16 @@ WRONG = {
         ArgumentError,
         "SequentialLR expects 1 milestones for 2 schedules, got 0",
     ),
+    "no milestones": (
+        lambda o: nn.SequentialLR(o, [nn.StepLR(o, 2), nn.StepLR(o, 2)], 5),
+        ArgumentTypeError,
+        "SequentialLR expects milestones to be several epochs, got 5",
+    ),
+    "disorder": (
+        lambda o: nn.SequentialLR(o, [nn.StepLR(o, 2), nn.StepLR(o, 2), nn.StepLR(o, 2)], [5, 3]),
+        ArgumentError,
+        "SequentialLR expects milestones in ascending order, got [5, 3]",
+    ),
 }
 
 
@@ -292,6 +315,111 @@ def test_wrong_arguments_are_refused(call, error, message):
         call(optimizer)
     assert str(caught.value) == message
     assert [group["lr"] for group in optimizer.param_groups] == [0.1, 0.2]
+
+
+def nested(optimizer):
+    inner = nn.SequentialLR(optimizer, [nn.StepLR(optimizer, 5), nn.ExponentialLR(optimizer, 0.9)], milestones=[4])
+    return nn.ChainedScheduler([nn.MultiStepLR(optimizer, [2, 30]), inner])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda s: s["_schedulers"][0].update(gamma=None), "MultiStepLR expects gamma like 0.1, got None"),
+        (lambda s: s["_schedulers"][0].update(last_epoch="3"), "MultiStepLR expects last_epoch like 3, got '3'"),
+        (lambda s: s["_schedulers"][0].update(base_lrs=None), "MultiStepLR expects base_lrs like [0.1, 0.2], got None"),
+        (
+            lambda s: s["_schedulers"][0].update(base_lrs=["high", 1]),
+            "MultiStepLR expects base_lrs like [0.1, 0.2], got",
+        ),
+        (
+            lambda s: s["_schedulers"][0].update(milestones={"2": 1}),
+            "MultiStepLR expects milestones like Counter({2: 1, ",
+        ),
+        (lambda s: s["_schedulers"][1].update(_milestones=[4, 9]), "SequentialLR expects 1 milestones, got 2"),
+        (
+            lambda s: s["_schedulers"][1]["_schedulers"][0].pop("gamma"),
+            "StepLR expects a state with step_size, gamma, ",
+        ),
+        (lambda s: s["_schedulers"][1]["_schedulers"].pop(), "SequentialLR expects the states of 2 schedules, got 1"),
+        (
+            lambda s: s["_schedulers"][1].update(_schedulers=None),
+            "SequentialLR expects the states of 2 schedules, got N",
+        ),
+        (lambda s: s.pop("_schedulers"), "ChainedScheduler expects the states of 2 schedules, got None"),
+        (lambda s: s.update(_last_lr=[0.1]), "ChainedScheduler expects _last_lr of 2 groups, got of 1"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing_however_deep(spoil, message):
+    scheduler = nested(sgd(0.1, 0.2))
+    for _ in range(3):
+        scheduler.step()
+    before, state = scheduler.state_dict(), scheduler.state_dict()
+    state["_last_lr"][0] = state["_schedulers"][0]["gamma"] = 0.7
+    state["_schedulers"][1]["_schedulers"][0]["gamma"] = 0.7
+    spoil(state)
+    with pytest.raises(StateError) as caught:
+        scheduler.load_state_dict(state)
+    assert str(caught.value).startswith(message)
+    assert scheduler.state_dict() == before
+
+
+def flattened(state):
+    """Return all that is in a state that could be written to."""
+    inner = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
+    return [state, *(item for value in inner for item in flattened(value))]
+
+
+@pytest.mark.parametrize("build", [lambda o: nn.OneCycleLR(o, 0.1, 50), lambda o: nn.CyclicLR(o, 0.1, 0.2), nested])
+def test_a_state_dict_shares_nothing_with_the_schedule(build):
+    scheduler = build(sgd(0.1, 0.2, momentum=0.9))
+    given = scheduler.state_dict()
+    scheduler.load_state_dict(given)
+    frozen = copy.deepcopy(given)
+    for state in (given, scheduler.state_dict()):
+        for part in flattened(state):
+            if isinstance(part, (dict, list)):
+                part.clear()
+    assert scheduler.state_dict() == frozen
+    scheduler.get_last_lr().clear()
+    assert scheduler.state_dict() == frozen
+
+
+def test_milestones_may_come_back_as_a_plain_dict():
+    optimizer = sgd(1.0)
+    scheduler = nn.MultiStepLR(optimizer, [1, 3])
+    scheduler.load_state_dict({**scheduler.state_dict(), "milestones": {1: 1, 3: 2}})
+    for _ in range(4):
+        scheduler.step()
+    assert scheduler.get_last_lr() == [pytest.approx(1e-3, rel=1e-12)]
+
+
+def test_a_state_of_more_groups_is_taken_up_where_they_have_been_added():
+    def grown():
+        optimizer = sgd(0.5)
+        scheduler = nn.ExponentialLR(optimizer, 0.5)
+        optimizer.add_param_group({"params": [nn.Parameter([1.0])], "lr": 8.0})
+        return optimizer, scheduler
+
+    optimizer, scheduler = grown()
+    scheduler.step()
+    again, resumed = grown()
+    again.load_state_dict(optimizer.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    resumed.step()
+    assert resumed.get_last_lr() == [0.125, 2.0]
+
+
+def test_a_sequence_that_cannot_go_on_stays_where_it_is():
+    optimizer = sgd(1.0)
+    scheduler = nn.SequentialLR(
+        optimizer, [nn.LambdaLR(optimizer, failing), nn.ExponentialLR(optimizer, 0.5)], milestones=[3]
+    )
+    scheduler.step()
+    for _ in range(4):
+        with pytest.raises(ZeroDivisionError):
+            scheduler.step()
+        assert scheduler.last_epoch == 1
 
 
 def test_a_state_of_another_schedule_is_refused_and_changes_nothing():
@@ -308,5 +436,5 @@ def test_a_state_of_another_schedule_is_refused_and_changes_nothing():
             scheduler.load_state_dict(other)
         assert scheduler.state_dict() == before
     chained = nn.ChainedScheduler([scheduler])
-    with pytest.raises(StateError, match="the state of 1 schedules, got of 2"):
+    with pytest.raises(StateError, match="the states of 1 schedules, got 2"):
         chained.load_state_dict(nn.ChainedScheduler([scheduler, scheduler]).state_dict())

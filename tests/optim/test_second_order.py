@@ -90,6 +90,28 @@ def test_parameters_are_put_back_where_the_loss_became_worse_or_no_number(monkey
         np.testing.assert_array_equal(values(model), before)
 
 
+def test_a_loss_that_is_another_in_every_call_is_refused():
+    rng = np.random.default_rng(0)
+    model = nn.Sequential(nn.Linear(1, 6, rng=rng), nn.Dropout(0.5, rng=rng), nn.Linear(6, 1, rng=rng))
+    before = values(model)
+    with pytest.raises(
+        ArgumentError, match=r"^minimize expects the same loss in every call, got 0\..* and then 0\."
+    ) as e:
+        nn.minimize(model, nn.MSELoss(), X, Y)
+    assert str(e.value).endswith("; dropout is off after model.eval()")
+    np.testing.assert_array_equal(values(model), before)
+    nn.minimize(model.eval(), nn.MSELoss(), X, Y)
+    assert (values(model) != before).any()
+
+
+def test_a_start_without_a_finite_loss_is_left_as_it_is():
+    model = net()
+    model[2].bias.data = [np.nan]
+    before = values(model)
+    assert np.isnan(nn.minimize(model, nn.MSELoss(), X, Y).fun)
+    np.testing.assert_array_equal(values(model), before)
+
+
 def test_a_missing_scipy_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "scipy.optimize", None)
     with pytest.raises(MissingExtraError) as caught:

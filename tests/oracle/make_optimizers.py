@@ -21,7 +21,18 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
-from tests.oracle.make_vectors import DTYPES, Arrays, draw, in_pairs, main, optimizer_case, packed
+from tests.oracle.make_vectors import (
+    ADAM_OPTIONS,
+    ADAMW_OPTIONS,
+    DTYPES,
+    Arrays,
+    draw,
+    in_pairs,
+    main,
+    optimizer_case,
+    packed,
+    sgd_options,
+)
 from tests.oracle.schedules import CASES, HALF, STEPS, follow
 
 FILE = Path(__file__).with_name("optimizers.npz")
@@ -75,6 +86,28 @@ def optimizer_cases() -> Iterator[tuple[str, Any, Arrays]]:
     for kind, options in OPTIONS.items():
         for number, (row, variant) in enumerate(itertools.product(in_pairs(options), ("plain", "groups", "frozen"))):
             yield f"{kind.lower()}: {number}", *optimizer_case(kind, row, variant)
+
+
+# A table of which every step looks up some rows: the others have gradients of zero
+
+
+def row_cases() -> Iterator[tuple[str, Any, Arrays]]:
+    rng = np.random.default_rng(17)
+    given = {"weight": draw(rng, 7, 3), "rows": rng.integers(6, size=(100, 4)), "grads": draw(rng, 100, 4, 3)}
+    yield "rows", {}, given  # nobody looks the last row up
+    rules = {"Adam": in_pairs(ADAM_OPTIONS), "AdamW": in_pairs(ADAMW_OPTIONS), "SGD": sgd_options()}
+    rules |= {kind: in_pairs(options) for kind, options in OPTIONS.items()}
+    for kind, number, options in ((kind, *row) for kind, rows in rules.items() for row in enumerate(rows)):
+        arrays: Arrays = {}
+        for name, dtype in DTYPES.items():
+            table = torch.nn.Embedding.from_pretrained(torch.tensor(given["weight"], dtype=dtype), freeze=False)
+            optimizer = getattr(torch.optim, kind)(table.parameters(), **options)
+            for rows, grad in zip(given["rows"], given["grads"], strict=True):
+                optimizer.zero_grad()
+                table(torch.from_numpy(rows)).backward(torch.tensor(grad, dtype=dtype))
+                optimizer.step()
+            arrays[f"weight.{name}"] = table.weight.detach().numpy()
+        yield f"rows: {kind} {number}", {"class": kind, "options": options}, arrays
 
 
 # A model with a table of which every batch looks up some rows, and a weight in two places
@@ -145,7 +178,7 @@ def schedule_cases() -> Iterator[tuple[str, Any, Arrays]]:
 
 def make() -> Arrays:
     torch.set_default_dtype(torch.float64)  # or NAdam multiplies its momenta up in single precision
-    return packed(optimizer_cases(), embedding_cases(), schedule_cases())
+    return packed(optimizer_cases(), row_cases(), embedding_cases(), schedule_cases())
 
 
 if __name__ == "__main__":

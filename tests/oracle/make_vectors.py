@@ -311,7 +311,7 @@ def optimizer_case(kind: str, options: dict[str, Any], variant: str) -> tuple[An
 def sgd_cases() -> Iterator[tuple[str, Any, Arrays]]:
     """SGD fed recorded gradients: the same ones in every case."""
     yield "optimizer", {"steps": STEPS_KEPT, "halfway": HALFWAY}, recorded_gradients()
-    for number, (options, variant) in enumerate(itertools.product(sgd_options(), ("plain", "groups"))):
+    for number, (options, variant) in enumerate(itertools.product(sgd_options(), ("plain", "groups", "frozen"))):
         yield f"sgd: {number}", *optimizer_case("SGD", options, variant)
 
 

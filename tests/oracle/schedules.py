@@ -161,6 +161,9 @@ TOGETHER: dict[str, Callable[[Any, Any], Any]] = {
     "chained cosine": lambda lr, o: lr.ChainedScheduler(
         [lr.CosineAnnealingLR(o, 220, 0.001), lr.StepLR(o, 30, 0.5), lr.PolynomialLR(o, 150)], optimizer=o
     ),
+    "chained with cycles": lambda lr, o: lr.ChainedScheduler(
+        [lr.OneCycleLR(o, 0.4, 220), lr.ExponentialLR(o, 0.99), lr.MultiStepLR(o, [40, 90])]
+    ),
     "chained from a sequence": lambda lr, o: lr.ChainedScheduler(
         [
             lr.SequentialLR(o, [lr.LinearLR(o, total_iters=9), lr.ExponentialLR(o, 0.99)], milestones=[9]),

@@ -17,6 +17,9 @@ from tinynn.typing import Array
 
 __all__ = ["Optimizer"]
 
+NOT_HERE = {"param_names", *FOREIGN}
+"""What a group has in a state dict of PyTorch's, and not here."""
+
 
 class Optimizer:
     """Updates parameters in place from their gradients.
@@ -198,22 +201,23 @@ class Optimizer:
         try:
             groups, states = list(state_dict["param_groups"]), dict(state_dict["state"])
             sizes = [len(group["params"]) for group in groups]
-        except (TypeError, KeyError, ValueError):
+            order = [index for group in groups for index in group["params"]]
+            once = len(set(order)) == len(order)
+        except (TypeError, KeyError, IndexError, ValueError):
             raise StateError(expects(name, "a state dict with 'state' and 'param_groups'", repr(state_dict))) from None
         expected = [len(group["params"]) for group in self.param_groups]
         if sizes != expected:
             raise StateError(expects(name, f"groups of {expected} parameters", f"groups of {sizes}"))
-        for group in groups:
-            options = set(group) - {"params", *SCHEDULED, *FOREIGN}
-            if options != set(self.defaults):
-                raise StateError(expects(name, f"the options {sorted(self.defaults)}", sorted(options)))
-        new_groups = self._checked(
-            {**{key: value for key, value in group.items() if key not in FOREIGN}, "params": old["params"]}
-            for group, old in zip(groups, self.param_groups, strict=True)
-        )
-        order = [index for group in groups for index in group["params"]]
-        if len(set(order)) < len(order):
+        if not once:
             raise StateError(expects(name, "each parameter in one group, once", f"the parameters {order}"))
+        groups = [{key: value for key, value in group.items() if key not in NOT_HERE} for group in groups]
+        for group in groups:
+            options = set(group) - {"params", *SCHEDULED}
+            if options != set(self.defaults):
+                raise StateError(expects(name, f"the options {sorted(self.defaults)}", sorted(options, key=str)))
+        new_groups = self._checked(
+            {**group, "params": old["params"]} for group, old in zip(groups, self.param_groups, strict=True)
+        )
         parameters = dict(zip(order, self._parameters(), strict=True))
         options_of = {parameter: group for group in new_groups for parameter in group["params"]}
         new_states = {}

@@ -25,7 +25,7 @@ def clip_grad_norm_(
 
     Args:
         parameters: those whose gradients are changed, in place.
-        max_norm: the largest norm, at least 0.
+        max_norm: the largest norm, at least 0; with ``math.inf`` nothing is changed.
         norm_type: p of the norm (∑ |g|ᵖ)^(1/p), greater than 0; ``math.inf`` for the largest |g|.
         error_if_nonfinite: raise an error, and change nothing, where n is infinite or no number.
 
@@ -48,7 +48,8 @@ def clip_grad_norm_(
         array([0.6, 0.8])
     """
     own = _parameters("clip_grad_norm_", parameters)
-    max_norm = number("clip_grad_norm_", "max_norm", max_norm, low=0)
+    if max_norm != math.inf:
+        max_norm = number("clip_grad_norm_", "max_norm", max_norm, low=0)
     if norm_type != math.inf:
         norm_type = number("clip_grad_norm_", "norm_type", norm_type, above=0)
     boolean("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite)
@@ -80,7 +81,8 @@ def clip_grad_value_(parameters: Iterable[Parameter] | Parameter, clip_value: fl
         array([ 1. , -0.5])
     """
     own = _parameters("clip_grad_value_", parameters)
-    clip_value = number("clip_grad_value_", "clip_value", clip_value, low=0)
+    if clip_value != math.inf:
+        clip_value = number("clip_grad_value_", "clip_value", clip_value, low=0)
     for parameter in own:
         grad = parameter.read_grad()
         np.clip(grad, -clip_value, clip_value, out=grad)

@@ -12,7 +12,7 @@ from tinynn.core.arguments import integer
 from tinynn.core.optimizer import Optimizer
 from tinynn.errors import ArgumentError, ArgumentTypeError, StateError, expects
 from tinynn.optim.plateau import ReduceLROnPlateau
-from tinynn.optim.schedule import LRScheduler, its_optimizer
+from tinynn.optim.schedule import LRScheduler, epochs, its_optimizer
 
 __all__ = ["ChainedScheduler", "SequentialLR"]
 
@@ -47,17 +47,20 @@ class Combined(LRScheduler):
         return {**super().state_dict(), "_schedulers": [scheduler.state_dict() for scheduler in self._schedulers]}
 
     @override
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        own = self._fitted(state_dict)
-        if len(own["_schedulers"]) != len(self._schedulers):
-            what = f"the state of {len(self._schedulers)} schedules"
-            raise StateError(expects(type(self).__name__, what, f"of {len(own['_schedulers'])}"))
-        pairs = list(zip(self._schedulers, own.pop("_schedulers"), strict=True))
-        for scheduler, state in pairs:
-            scheduler._fitted(state)
-        for scheduler, state in pairs:
-            scheduler.load_state_dict(state)
-        vars(self).update(own)
+    def _fitted(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        fitted, states = super()._fitted(state_dict), state_dict.get("_schedulers")
+        if not isinstance(states, list) or len(states) != len(self._schedulers):
+            what = f"the states of {len(self._schedulers)} schedules"
+            actual = len(states) if isinstance(states, list) else repr(states)
+            raise StateError(expects(type(self).__name__, what, actual))
+        pairs = zip(self._schedulers, states, strict=True)
+        return {**fitted, "_schedulers": [scheduler._fitted(state) for scheduler, state in pairs]}
+
+    @override
+    def _take(self, state: dict[str, Any]) -> None:
+        for scheduler, inner in zip(self._schedulers, state.pop("_schedulers"), strict=True):
+            scheduler._take(inner)
+        super()._take(state)
 
 
 class SequentialLR(Combined):
@@ -75,41 +78,52 @@ class SequentialLR(Combined):
     ) -> None:
         self.optimizer = its_optimizer(self, optimizer)
         self._schedulers = self._checked(schedulers, optimizer)
-        self._milestones = [integer("SequentialLR", "each milestone", epoch, low=0) for epoch in milestones]
+        self._milestones = epochs(self, milestones)
         if len(self._milestones) != len(self._schedulers) - 1:
             what = f"{len(self._schedulers) - 1} milestones for {len(self._schedulers)} schedules"
             raise ArgumentError(expects("SequentialLR", what, len(self._milestones)))
-        self.last_epoch = integer("SequentialLR", "last_epoch", last_epoch, low=-1) + 1
+        if self._milestones != sorted(self._milestones):
+            raise ArgumentError(expects("SequentialLR", "milestones in ascending order", self._milestones))
+        last_epoch = integer("SequentialLR", "last_epoch", last_epoch, low=-1)
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
+        self.last_epoch = 0
         self._undo()
-        self._present()._begin()
-        self._last_lr = self._present().get_last_lr()
+        self._begin()
+        self.last_epoch += last_epoch + 1
 
     def _present(self) -> LRScheduler:
         return self._schedulers[bisect_right(self._milestones, self.last_epoch)]
 
     @override
-    def _begin(self) -> None:
-        self.last_epoch = 0
-        self._schedulers[0]._begin()
-        self._last_lr = self._schedulers[0].get_last_lr()
+    def _undo(self) -> None:
+        super()._undo()
+        self.last_epoch -= 1
 
     @override
     def _begin_late(self) -> None:
         self.last_epoch = 0
-        self._schedulers[0]._begin_late()
-        self._last_lr = self._schedulers[0].get_last_lr()
+        self._present()._begin_late()
+        self._last_lr = self._present().get_last_lr()
 
     @override
-    def step(self) -> None:
-        self.last_epoch += 1
+    def _set(self, first: bool) -> None:
         present = self._present()
-        if self.last_epoch in self._milestones:
+        if first:
+            present._begin()
+        elif self.last_epoch in self._milestones:
             present._begin_late()
         else:
             present.step()
         self._last_lr = present.get_last_lr()
+
+    @override
+    def _fitted(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
+        fitted = super()._fitted(state_dict)
+        expected, actual = len(self._milestones), len(fitted["_milestones"])
+        if actual != expected:
+            raise StateError(expects("SequentialLR", f"{expected} milestones", actual))
+        return fitted
 
 
 class ChainedScheduler(Combined):

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 
 from typing_extensions import override
 
-from tinynn.core.arguments import integer, number, size
+from tinynn.core.arguments import number, size
 from tinynn.core.optimizer import Optimizer
 from tinynn.errors import ArgumentError, ArgumentTypeError, expects
-from tinynn.optim.schedule import LRScheduler, for_each_group, its_optimizer
+from tinynn.optim.schedule import LRScheduler, epochs, for_each_group, its_optimizer
 
 __all__ = [
     "CosineAnnealingLR",
@@ -93,15 +93,13 @@ class MultiStepLR(LRScheduler):
     def __init__(
         self, optimizer: Optimizer, milestones: Iterable[int], gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        if not isinstance(milestones, Iterable):
-            raise ArgumentTypeError(expects("MultiStepLR", "milestones to be several epochs", repr(milestones)))
-        self.milestones = Counter(integer("MultiStepLR", "each milestone", epoch, low=0) for epoch in milestones)
+        self.milestones = Counter(epochs(self, milestones))
         self.gamma = number("MultiStepLR", "gamma", gamma)
         super().__init__(optimizer, last_epoch)
 
     @override
     def next_lr(self, lr: float, index: int) -> float:
-        return lr * self.gamma ** self.milestones[self.last_epoch]
+        return lr * self.gamma ** self.milestones.get(self.last_epoch, 0)
 
 
 class ExponentialLR(LRScheduler):
@@ -158,8 +156,11 @@ class LinearLR(LRScheduler):
     def next_lr(self, lr: float, index: int) -> float:
         if self.last_epoch > self.total_iters:
             return lr
-        rise = self.end_factor - self.start_factor
-        return lr * (1 + rise / (self.total_iters * self.start_factor + (self.last_epoch - 1) * rise))
+        now, before = (
+            self.start_factor * (self.total_iters - epoch) + self.end_factor * epoch
+            for epoch in (self.last_epoch, self.last_epoch - 1)
+        )
+        return lr * now / before
 
 
 class PolynomialLR(LRScheduler):

@@ -89,7 +89,7 @@ class RMSprop(Optimizer):
             follow(mean, grad, options.alpha, step)
             np.multiply(mean, mean, step)
             np.subtract(square, step, step)
-            square = step
+            square = np.maximum(step, 0, out=step)  # rounding can make it negative
 
         np.sqrt(square, step)
         step += options.eps

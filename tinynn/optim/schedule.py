@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,7 +14,10 @@ from tinynn.core.arguments import integer
 from tinynn.core.optimizer import Optimizer
 from tinynn.errors import ArgumentError, ArgumentTypeError, StateError, expects
 
-__all__ = ["LRScheduler", "for_each_group", "its_optimizer"]
+__all__ = ["LRScheduler", "epochs", "for_each_group", "its_optimizer"]
+
+PER_GROUP = ("base_lrs", "_last_lr", "max_lrs", "min_lrs", "base_momentums", "max_momentums")
+"""What a state has a number of for each group."""
 
 
 class LRScheduler:
@@ -102,23 +108,22 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of what the schedule goes on from: all but the optimizer and functions."""
-        return {
-            name: value.copy() if hasattr(value, "copy") else value
-            for name, value in vars(self).items()
-            if name != "optimizer" and name not in self.functions
-        }
+        return deepcopy(self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "optimizer" and name not in self.functions}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned, or PyTorch's; the optimizer's state has to be loaded as well.
 
         Raises:
-            StateError: if something is missing, or not known; nothing has changed then.
+            StateError: if something is missing, not known, or of another kind; nothing has changed then.
         """
-        vars(self).update(self._fitted(state_dict))
+        self._take(self._fitted(state_dict))
 
     def _fitted(self, state_dict: Mapping[str, Any]) -> dict[str, Any]:
         """Return a copy of what a state dict has for this schedule; what PyTorch's has beyond it starts with _."""
-        name, own = type(self).__name__, self.state_dict()
+        name, own = type(self).__name__, self._state()
         if not isinstance(state_dict, Mapping):
             raise StateError(expects(name, "a state dict", repr(state_dict)))
         unknown = [
@@ -128,10 +133,30 @@ class LRScheduler:
             raise StateError(expects(name, f"a state with {', '.join(own)}", f"none of {', '.join(missing)}"))
         if unknown:
             raise StateError(expects(name, f"a state with {', '.join(own)}", ", ".join(unknown)))
-        for key in ("base_lrs", "_last_lr"):
-            if key in own and len(state_dict[key]) != len(own[key]):
-                raise StateError(expects(name, f"{key} of {len(own[key])} groups", f"of {len(state_dict[key])}"))
-        return {key: state_dict[key].copy() if hasattr(state_dict[key], "copy") else state_dict[key] for key in own}
+        groups = len(self.optimizer.param_groups)
+        for key, value in own.items():
+            if not alike(value, state_dict[key]):
+                raise StateError(expects(name, f"{key} like {value!r}", repr(state_dict[key])))
+            if key in PER_GROUP and len(state_dict[key]) != groups:
+                raise StateError(expects(name, f"{key} of {groups} groups", f"of {len(state_dict[key])}"))
+        return {key: deepcopy(state_dict[key]) for key in own}
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """Go on from a state that fits."""
+        vars(self).update(state)
+
+
+def alike(own: Any, value: Any) -> bool:
+    """Return whether a value of a state dict is of the kind of the one that is there now."""
+    if isinstance(own, Counter):
+        return isinstance(value, Mapping) and all(alike(0, number) for pair in value.items() for number in pair)
+    if isinstance(own, dict):
+        return isinstance(value, Mapping) and own.keys() == value.keys() and all(alike(own[k], value[k]) for k in own)
+    if isinstance(own, list):
+        return isinstance(value, (list, tuple)) and all(alike(first, item) for first in own[:1] for item in value)
+    if isinstance(own, (bool, str)):
+        return type(value) is type(own)
+    return not isinstance(own, Real) or (isinstance(value, Real) and not isinstance(value, bool))
 
 
 def its_optimizer(schedule: LRScheduler, optimizer: Any) -> Optimizer:
@@ -152,3 +177,11 @@ def for_each_group(schedule: LRScheduler, name: str, value: Any, optimizer: Opti
         what = f"{name} to be one for all groups, or {count}, one for each"
         raise ArgumentError(expects(type(schedule).__name__, what, f"{len(value)} of them"))
     return list(value)
+
+
+def epochs(schedule: LRScheduler, milestones: Any) -> list[int]:
+    """Return milestones as integers."""
+    name = type(schedule).__name__
+    if not isinstance(milestones, Iterable):
+        raise ArgumentTypeError(expects(name, "milestones to be several epochs", repr(milestones)))
+    return [integer(name, "each milestone", epoch, low=0) for epoch in milestones]

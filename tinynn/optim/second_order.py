@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -31,9 +32,9 @@ def minimize(
     has seen, and reaches a minimum to many digits, where a descent only comes near it. The loss has to be the same in
     every call: no dropout.
 
-    The parameters that require a gradient are one vector for SciPy, in float64. They are at the best point in the end;
-    where that is not a finite loss of at most what it was at the start, or an error or an interrupt comes up, they are
-    as they were. Gradients are zero in the end.
+    The parameters that require a gradient are one vector for SciPy, in float64. In the end they are at the point that
+    it returns; where the loss there is not finite, or more than at the start, or an error or an interrupt comes up,
+    they are as they were. Gradients are zero in the end.
 
     Args:
         model: what is trained.
@@ -49,6 +50,7 @@ def minimize(
         stopped.
 
     Raises:
+        ArgumentError: if no parameter requires a gradient, or the loss is another in every call.
         MissingExtraError: if SciPy is not installed.
 
     References:
@@ -92,7 +94,12 @@ def minimize(
     start = np.concatenate([parameter.data.reshape(-1) for parameter in parameters], dtype=float)
     best = start
     try:
-        first, _ = loss_and_gradient(start)
+        first, again = (loss_and_gradient(start)[0] for _ in range(2))
+        if math.isfinite(first) and not math.isclose(first, again, rel_tol=1e-6):
+            what = "the same loss in every call"
+            raise ArgumentError(
+                expects("minimize", what, f"{first} and then {again}", "dropout is off after model.eval()")
+            )
         result = optimize.minimize(loss_and_gradient, start, method=method, jac=True, **options)
         if result.fun <= first:
             best = result.x
