@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import tinynn as nn
+from tests.test_signatures import SIGNATURES
 
 FILES = [Path(__file__).parent / "oracle" / name for name in ("vectors.npz", "optimizers.npz")]
 VECTORS, INDEX = {}, {}
@@ -84,6 +85,9 @@ def test_the_vectors_are_small_and_cover_everything_that_pytorch_has():
         assert f'["{layer}"' in specs
     losses = {(config["kind"], config["reduction"]) for name, config in INDEX.items() if name.startswith("loss: ")}
     assert losses == {(k, r) for k in ("MSELoss", "CrossEntropyLoss") for r in ("mean", "sum", "none")}
+    public = [getattr(nn, name) for name in nn.__all__]
+    optimizers = {kind.__name__ for kind in public if isinstance(kind, type) and issubclass(kind, nn.Optimizer)}
+    assert set(RULES) == {name.lower() for name in optimizers & set(SIGNATURES)}
     for rule in RULES:
         rows = [config for name, config in INDEX.items() if name.startswith(f"{rule}: ")]
         kind = rows[0]["class"]

@@ -35,3 +35,13 @@ def test_centered_rmsprop_divides_by_no_deviation_less_than_none(alpha):
     values = run(optimizer, [grad] * 1000)
     assert np.isfinite(values).all()
     np.testing.assert_allclose(values[-2] - values[-1], 0.5 * grad / 1e-3, rtol=1e-3)
+
+
+def test_adagrad_begins_with_what_each_group_says():
+    parameters = [nn.Parameter([0.0]), nn.Parameter([0.0])]
+    groups = [{"params": parameters[:1]}, {"params": parameters[1:], "initial_accumulator_value": 15.0}]
+    optimizer = nn.Adagrad(groups, lr=1.0, eps=0.0)
+    for parameter in parameters:
+        parameter.grad = [1.0]
+    optimizer.step()
+    assert [parameter.data.item() for parameter in parameters] == [-1.0, -0.25]

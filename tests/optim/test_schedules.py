@@ -184,6 +184,10 @@ def test_warm_restarts_go_to_any_epoch():
     assert scheduler.last_epoch == 3
     with pytest.raises(ArgumentError, match="a finite epoch >= 0"):
         scheduler.step(-1)
+    scheduler = nn.CosineAnnealingWarmRestarts(optimizer, 1, 3)
+    for restart in (1, 4, 13, 40, 121, 364):  # (3ⁿ - 1) / 2
+        scheduler.step(restart)
+        assert scheduler.get_last_lr() == [1.0]
 
 
 def test_combined_schedules_can_be_combined():
@@ -206,6 +210,45 @@ def test_a_line_down_to_zero_ends_at_zero_and_not_below(start_factor):
             scheduler.step()
             optimizer.step()
         assert scheduler.get_last_lr() == [0, 0]
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_sequence_within_a_sequence_is_the_sequence_of_all(place):
+    def rates(build):
+        optimizer = sgd(1.0, 0.5)
+        scheduler, rows = build(optimizer), []
+        for epoch in range(12):
+            if epoch == 7:
+                state = scheduler.state_dict()
+                scheduler = build(sgd(1.0, 0.5))
+                scheduler.optimizer.load_state_dict(optimizer.state_dict())
+                scheduler.load_state_dict(state)
+                optimizer = scheduler.optimizer
+            rows.append(scheduler.get_last_lr())
+            scheduler.step()
+        return rows
+
+    def parts(optimizer):
+        return [nn.LinearLR(optimizer), nn.ExponentialLR(optimizer, 0.5), nn.CosineAnnealingLR(optimizer, 5)]
+
+    def nested(optimizer):
+        a, b, c = parts(optimizer)
+        if place == "first":
+            return nn.SequentialLR(optimizer, [nn.SequentialLR(optimizer, [a, b], milestones=[3]), c], milestones=[6])
+        return nn.SequentialLR(optimizer, [a, nn.SequentialLR(optimizer, [b, c], milestones=[3])], milestones=[3])
+
+    assert rates(nested) == rates(lambda o: nn.SequentialLR(o, parts(o), milestones=[3, 6]))
+
+
+def test_a_phase_of_no_length_is_left_out():
+    optimizer = sgd(1.0, momentum=0.9)
+    scheduler = nn.OneCycleLR(optimizer, 1.0, 4, pct_start=1.0, anneal_strategy="linear")
+    rates = []
+    for _ in range(4):
+        rates += scheduler.get_last_lr()
+        scheduler.step()
+    assert rates == pytest.approx([0.04, 0.36, 0.68, 1.0], rel=1e-12)
+    assert scheduler.get_last_lr() == pytest.approx([0.04 / 1e4], rel=1e-12)
 
 
 def test_a_cycle_ends():

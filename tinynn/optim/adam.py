@@ -112,7 +112,8 @@ class AdamW(Adam):
         maximize: go uphill.
 
     References:
-        Loshchilov and Hutter, "Decoupled weight decay regularization", 2019.
+        Loshchilov and Hutter, "Decoupled weight decay regularization", 2019, algorithm 2, where the decay has a rate of
+        its own; in PyTorch's form it is multiplied by γ as well.
     """
 
     def __init__(

@@ -113,8 +113,9 @@ class RAdam(Optimizer):
         maximize: go uphill.
 
     References:
-        Liu et al., "On the variance of the adaptive learning rate and beyond", 2020, algorithm 2, with 4 for a bound
-        instead of 5. As in PyTorch, ε is added to √v, and not to √v̂: it counts less in the first steps.
+        Liu et al., "On the variance of the adaptive learning rate and beyond", 2020, algorithm 2, which trusts v̂ from
+        ρₜ > 4 on, and has no ε. As in PyTorch, the bound is 5, and ε is added to √v, not to √v̂: it counts less in the
+        first steps.
     """
 
     state_numbers = ("step",)
