@@ -21,7 +21,6 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -70,7 +69,8 @@ def evaluate(path: Path) -> None:
     document = sybil.document.Document.parse(str(path), *PARSERS)
     main = types.ModuleType("__main__")
     document.namespace = vars(main)
-    with mock.patch.dict(sys.modules, {"__main__": main}):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "__main__", main)
         for example in document:
             example.evaluate()
 
