@@ -20,7 +20,7 @@ from tinynn.core.optimizer import Optimizer
 from tinynn.core.parameter import Buffer, Parameter
 from tinynn.core.passes import no_grad
 from tinynn.data import ArrayDataset, DataLoader
-from tinynn.errors import ArgumentError, ArgumentTypeError, NonFiniteError, ShapeError, StateError, expects
+from tinynn.errors import ArgumentError, ArgumentTypeError, NonFiniteError, ShapeError, StateError, TinynnError, expects
 from tinynn.optim.clipping import clip_grad_norm_
 from tinynn.optim.plateau import ReduceLROnPlateau
 from tinynn.optim.schedule import LRScheduler
@@ -325,11 +325,11 @@ class Trainer:
             self.optimizer.zero_grad()
         grad = self.loss_fn.backward(samples) if self._weighs_batches else self.loss_fn.backward()
         self.model.backward_parameters(grad)
-        for parameter in self._parameters():
-            flat = parameter.read_grad().reshape(-1)
-            if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
-                names = [name for name, other in self.model.named_parameters() if other is parameter]
-                raise NonFiniteError(expects("Trainer", f"a finite gradient of {names[0]}", "NaN or infinity"))
+        wrong = _first_not_finite(self._parameters())
+        if wrong is not None:
+            names = [name for name, parameter in self.model.named_parameters() if parameter is wrong]
+            what = f"a finite gradient of {names[0] if names else wrong}"
+            raise NonFiniteError(expects("Trainer", what, "NaN or infinity"))
         return prediction
 
     def _update(self) -> None:
@@ -420,7 +420,11 @@ class Trainer:
         if self.metrics:
             with no_grad():
                 for name, metric in self.metrics.items():
-                    means.add(name, float(metric(prediction, target)) * samples)
+                    value = metric(prediction, target)
+                    if np.ndim(value):
+                        what = f"metric {name!r} to return a number"
+                        raise ShapeError(expects("Trainer", what, f"an array of shape {np.shape(value)}"))
+                    means.add(name, float(value) * samples)
 
     # Stopping and going on
 
@@ -465,10 +469,12 @@ class Trainer:
         loaded = self._loaded
         try:
             self._load(state_dict)
-        except BaseException:
+        except BaseException as error:
             self._load(own)
             self._loaded = loaded
-            raise
+            if isinstance(error, TinynnError) or not isinstance(error, Exception):
+                raise
+            raise StateError(expects("Trainer", "a state that it can go on from", repr(error))) from error
 
     def _load(self, state: Mapping[str, Any]) -> None:
         if (state["scheduler"] is None) != (self.scheduler is None):
@@ -486,9 +492,9 @@ class Trainer:
             setattr(self, name, integer("Trainer", name, state[name.removeprefix("_")], low=0))
         self._lr = float(state["lr"])
         self._means.load_state_dict(state["means"])
-        if state["gradients"]:
-            for parameter, gradient in zip(self._parameters(), state["gradients"], strict=True):
-                parameter.grad = gradient
+        waiting = self._parameters() if self._gathered else []
+        for parameter, gradient in zip(waiting, state["gradients"], strict=True):
+            parameter.grad = gradient
         _put(own, state["generators"])
         self._loaded = copy.deepcopy({name: state[name] for name in ("loader", "callbacks", "generators")})
 
@@ -502,6 +508,20 @@ class Trainer:
     def __repr__(self) -> str:
         parts = (self.model, self.loss_fn, self.optimizer)
         return f"Trainer({', '.join(type(part).__name__ for part in parts)})"
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _first_not_finite(parameters: list[Parameter]) -> Parameter | None:
+    """Return the first of the parameters whose gradient has a NaN or an infinity in it.
+
+    A product with itself is a quick look. Where that is not finite, large numbers may have overflowed, and each is
+    looked at.
+    """
+    for parameter in parameters:
+        flat = parameter.read_grad().reshape(-1)
+        if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
+            return parameter
+    return None
 
 
 def _metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
