@@ -203,7 +203,7 @@ class DataLoader:
         return _count(self.samples, self.batch_size, self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        for array in getattr(self.dataset, "arrays", [self.dataset]):
+        for array in self.dataset.arrays if isinstance(self.dataset, ArrayDataset) else [self.dataset]:
             _expect_reading(array, at_random=self.shuffle)
         order = self._begin()
         epoch = self.epoch

@@ -370,6 +370,8 @@ WRONG = [
     (build(metrics=[nn.L1Loss()]), ArgumentError, f"Trainer expects metrics with names of their own, got ''{ENDS}"),
     (build(metrics={"loss": largest}), ArgumentError,
      f"Trainer expects metrics with names of their own, got 'loss'{ENDS}"),
+    (build(metrics={"val_loss": largest}), ArgumentError,
+     f"Trainer expects metrics with names of their own, got 'val_loss'{ENDS}"),
     (build(metrics=[largest, largest]), ArgumentError,
      "Trainer expects metrics with different names, got largest, largest"),
     (lambda: trainer_of(network(), metrics={"m": lambda p, t: p}).evaluate((X, Y)), ShapeError,

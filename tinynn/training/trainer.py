@@ -537,7 +537,7 @@ def _metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[st
     for name, metric in pairs:
         if not callable(metric):
             raise ArgumentTypeError(expects("Trainer", f"metric {name!r} to be a function", repr(metric)))
-        if not isinstance(name, str) or not name.isprintable() or name in {"", "<lambda>", "loss", "lr"}:
+        if not isinstance(name, str) or name in {"", "<lambda>", "loss", "lr"} or name.startswith("val_"):
             remedy = "write metrics={'name': function}"
             raise ArgumentError(expects("Trainer", "metrics with names of their own", repr(name), remedy))
     if len({name for name, _ in pairs}) < len(pairs):
