@@ -41,6 +41,10 @@ class LRScheduler:
     functions: ClassVar[tuple[str, ...]] = ()
     """The attributes that are functions, and are no part of the state."""
 
+    each_update: bool = False
+    """Whether `step` is meant to be called after each update of the optimizer, as for cycles, and not after each epoch.
+    It may be set on an object, and is no part of the state."""
+
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         name = type(self).__name__
         self.optimizer = its_optimizer(self, optimizer)
@@ -111,7 +115,8 @@ class LRScheduler:
         return deepcopy(self._state())
 
     def _state(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "optimizer" and name not in self.functions}
+        left_out = {"optimizer", "each_update", *self.functions}
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned, or PyTorch's; the optimizer's state has to be loaded as well.
