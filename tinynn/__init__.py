@@ -8,6 +8,7 @@ from tinynn.core.loss import Loss
 from tinynn.core.optimizer import Optimizer
 from tinynn.core.parameter import Buffer, Parameter
 from tinynn.core.passes import no_grad, one_pass
+from tinynn.data import ArrayDataset, DataLoader
 from tinynn.layers.activations import (
     CELU,
     ELU,
@@ -67,6 +68,9 @@ from tinynn.optim.rmsprop import RMSprop
 from tinynn.optim.schedule import LRScheduler
 from tinynn.optim.second_order import minimize
 from tinynn.optim.sgd import SGD
+from tinynn.training.callbacks import Callback, EarlyStopping, LambdaCallback, TensorBoard
+from tinynn.training.history import History
+from tinynn.training.trainer import Trainer
 
 __version__ = "0.1.0"
 
@@ -83,12 +87,14 @@ __all__ = [
     "Add",
     "AlphaDropout",
     "ArctanSigmoid",
+    "ArrayDataset",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
     "Buffer",
+    "Callback",
     "ChainedScheduler",
     "Concatenate",
     "CosineAnnealingLR",
@@ -96,7 +102,9 @@ __all__ = [
     "CosineEmbeddingLoss",
     "CrossEntropyLoss",
     "CyclicLR",
+    "DataLoader",
     "Dropout",
+    "EarlyStopping",
     "Elementwise",
     "Embedding",
     "ExponentialLR",
@@ -107,11 +115,13 @@ __all__ = [
     "Hardswish",
     "Hardtanh",
     "HingeEmbeddingLoss",
+    "History",
     "HuberLoss",
     "Identity",
     "KLDivLoss",
     "L1Loss",
     "LRScheduler",
+    "LambdaCallback",
     "LambdaLR",
     "Layer",
     "LayerNorm",
@@ -152,6 +162,8 @@ __all__ = [
     "StepLR",
     "Tanh",
     "Tanhshrink",
+    "TensorBoard",
+    "Trainer",
     "TripletMarginLoss",
     "Unflatten",
     "clip_grad_norm_",

@@ -13,6 +13,7 @@ __all__ = [
     "DTypeError",
     "DiscoveryError",
     "MissingExtraError",
+    "NonFiniteError",
     "PassError",
     "ShapeError",
     "StateError",
@@ -47,6 +48,10 @@ class PassError(TinynnError, RuntimeError):
 
 class AnomalyError(TinynnError, RuntimeError):
     """Something that ``detect_anomaly`` was asked to look for: NaN, infinity, or an array that was changed."""
+
+
+class NonFiniteError(AnomalyError):
+    """A number is NaN or infinite: in a layer that `detect_anomaly` watches, or in a loss or a gradient in training."""
 
 
 class StateError(TinynnError, ValueError):

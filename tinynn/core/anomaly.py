@@ -13,7 +13,7 @@ import numpy as np
 from tinynn.core import discovery
 from tinynn.core.parameter import Parameter
 from tinynn.core.passes import Call, Pass
-from tinynn.errors import AnomalyError, expects
+from tinynn.errors import AnomalyError, NonFiniteError, expects
 from tinynn.typing import Array
 
 __all__ = ["Watch", "detect_anomaly", "watching"]
@@ -74,7 +74,7 @@ class Watch:
             nans, lost = int(np.isnan(array).sum()), array.size - rest.size
             actual = f"{nans} NaN and {lost - nans} infinite among {array.size}{_where(current, layer)}"
             span = f"the others are {rest.min():.3g} to {rest.max():.3g}" if rest.size else "there are no others"
-            raise AnomalyError(expects(layer, f"its {what} in {method} to be finite numbers", actual, span))
+            raise NonFiniteError(expects(layer, f"its {what} in {method} to be finite numbers", actual, span))
 
 
 def fingerprint(array: Any) -> int:

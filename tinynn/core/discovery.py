@@ -10,10 +10,12 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
+import numpy as np
+
 from tinynn.core.parameter import Buffer, Parameter, StateArray
 from tinynn.errors import DiscoveryError
 
-__all__ = ["attributes", "each_once", "own", "trainable", "walk", "walk_once"]
+__all__ = ["attributes", "each_once", "generators", "own", "trainable", "walk", "walk_once"]
 
 T = TypeVar("T")
 
@@ -116,6 +118,12 @@ def each_once(pairs: Iterator[tuple[str, T]]) -> Iterator[tuple[str, T]]:
         if id(value) not in seen:
             seen.add(id(value))
             yield name, value
+
+
+def generators(layer: Any) -> Iterator[np.random.Generator]:
+    """Yield each random generator in the attributes of ``layer`` and of the layers below it once."""
+    pairs = (pair for _, inside in walk_once(layer) for pair in attributes(inside, np.random.Generator))
+    return (generator for _, generator in each_once(pairs))
 
 
 def trainable(layer: Any) -> bool:

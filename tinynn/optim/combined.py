@@ -35,6 +35,7 @@ class Combined(LRScheduler):
             if scheduler.optimizer is not (own[0].optimizer if optimizer is None else optimizer):
                 actual = f"a {type(scheduler).__name__} of another"
                 raise ArgumentError(expects(name, "schedules of one optimizer", actual))
+        self.each_update = any(scheduler.each_update for scheduler in own)
         return own
 
     @override

@@ -19,6 +19,7 @@ __all__ = ["CyclicLR", "OneCycleLR"]
 class Cycle(LRScheduler):
     """What cycles rate and momentum, or β₁ where an optimizer has ``betas``."""
 
+    each_update = True
     cycle_momentum: bool
     use_beta1: bool
 

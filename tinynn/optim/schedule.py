@@ -35,6 +35,10 @@ class LRScheduler:
     functions: ClassVar[tuple[str, ...]] = ()
     """The attributes that are functions, and are no part of the state."""
 
+    each_update: bool = False
+    """Whether `step` is meant to be called after each update of the optimizer, as for cycles, and not after each epoch.
+    It may be set on an object, and is no part of the state."""
+
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         name = type(self).__name__
         self.optimizer = its_optimizer(self, optimizer)
@@ -105,7 +109,7 @@ class LRScheduler:
         return {
             name: value.copy() if hasattr(value, "copy") else value
             for name, value in vars(self).items()
-            if name != "optimizer" and name not in self.functions
+            if name not in {"optimizer", "each_update", *self.functions}
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
-from tinynn.core.discovery import attributes
+from tinynn.core.discovery import generators
 from tinynn.core.layer import Layer
 
 __all__ = ["Moving", "State"]
@@ -20,7 +17,7 @@ class Moving:
     """The generators and the buffers of a layer, to be put back where they were."""
 
     def __init__(self, layer: Layer) -> None:
-        self.generators = list(_generators(layer))
+        self.generators = list(generators(layer))
         self.buffers = list(layer.buffers())
 
     def state(self) -> State:
@@ -33,9 +30,3 @@ class Moving:
             generator.bit_generator.state = value
         for buffer, value in zip(self.buffers, state[len(self.generators) :], strict=True):
             buffer.data = value
-
-
-def _generators(layer: Layer) -> Iterator[np.random.Generator]:
-    """Yield each random generator in the attributes of the layer and of those inside it once."""
-    found = (g for _, inside in layer.named_layers() for _, g in attributes(inside, np.random.Generator))
-    return iter({id(generator): generator for generator in found}.values())

@@ -1,0 +1,610 @@
+"""The loop over epochs and batches, with what belongs to it: validation, schedules, progress, stopping, going on."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from typing_extensions import override
+
+from tinynn.core.arguments import integer, number, size
+from tinynn.core.discovery import generators
+from tinynn.core.layer import Layer
+from tinynn.core.loss import Loss
+from tinynn.core.optimizer import Optimizer
+from tinynn.core.parameter import Buffer, Parameter
+from tinynn.core.passes import no_grad
+from tinynn.data import ArrayDataset, DataLoader
+from tinynn.errors import ArgumentError, ArgumentTypeError, NonFiniteError, ShapeError, StateError, expects
+from tinynn.optim.clipping import clip_grad_norm_
+from tinynn.optim.plateau import ReduceLROnPlateau
+from tinynn.optim.schedule import LRScheduler
+from tinynn.training.callbacks import HOOKS, Callback
+from tinynn.training.history import History
+from tinynn.training.interrupt import first_interrupt
+from tinynn.training.means import Means
+from tinynn.training.progress import Progress, progress_for, say
+from tinynn.typing import Array, ArrayLike, Seed
+
+__all__ = ["Trainer"]
+
+Metric = Callable[[Any, Any], Any]
+BATCH_SIZE = 32
+COUNTERS = ("epoch", "batch", "global_step", "_first_epoch", "_gathered", "_gathered_samples")
+
+
+class Trainer:
+    """Trains a model: the plain loop, with what one would have to write around it.
+
+    All that happens to the parameters in a step is::
+
+        loss = loss_fn(model(x), target)
+        optimizer.zero_grad()
+        model.backward_parameters(loss_fn.backward())
+        optimizer.step()
+
+    Data are ``(x, y)``, a data set or a `DataLoader`, whose batches are tuples: the inputs of the model, and the target
+    at the end. For a model with several inputs write ``((x1, x2), y)``.
+
+    Losses and metrics are averages over samples. That of the loss is exact for a loss whose reduction is ``"mean"`` or
+    ``"half"`` over the samples of a batch; with ``"sum"`` it is the sum over all samples by their number.
+
+    Attributes:
+        epoch: how many epochs are done.
+        batch: how many batches of the running epoch are done; 0 between epochs.
+        global_step: how many updates of the parameters were made.
+        loss: the loss of the latest batch.
+        history: the numbers of all epochs.
+        loader: the batches of the present `fit`, or of the latest.
+        callbacks: likewise.
+        resumed: whether the present `fit` goes on with a run that was stopped.
+
+    Args:
+        model: what is trained.
+        loss_fn: a loss that is one number for a batch.
+        optimizer: what updates the parameters of the model.
+        metrics: functions of prediction and target that return the mean of something over a batch, by name; or a list
+            of functions, which have names.
+        scheduler: changes the rates after each epoch, or after each update where its `LRScheduler.each_update` is true,
+            as for `OneCycleLR` and `CyclicLR`. `ReduceLROnPlateau` is given ``val_loss``, or ``loss`` without
+            validation.
+        clip_norm: the largest norm of all gradients together; larger ones are made smaller, by `clip_grad_norm_`.
+        accumulate: how many batches make up one update, which is that of one batch as large as all of them. What is
+            left at the end of an epoch makes up one, too.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(100, 3))
+        >>> model = nn.Linear(3, 1, rng=rng)
+        >>> trainer = nn.Trainer(model, nn.MSELoss(), nn.SGD(model.parameters(), lr=0.1))
+        >>> history = trainer.fit((x, x @ [[1.0], [2.0], [3.0]]), epochs=20, rng=rng, progress=False)
+        >>> model.weight.data.round(2)
+        array([[1., 2., 3.]])
+    """
+
+    def __init__(
+        self,
+        model: Layer,
+        loss_fn: Loss,
+        optimizer: Optimizer,
+        *,
+        metrics: Mapping[str, Metric] | Iterable[Metric] | None = None,
+        scheduler: LRScheduler | None = None,
+        clip_norm: float | None = None,
+        accumulate: int = 1,
+    ) -> None:
+        for argument, value, kind in (("model", model, Layer), ("loss_fn", loss_fn, Loss)):
+            if not isinstance(value, kind):
+                raise ArgumentTypeError(expects("Trainer", f"{argument} to be a {kind.__name__}", _a(value)))
+        if not isinstance(optimizer, Optimizer):
+            raise ArgumentTypeError(expects("Trainer", "optimizer to be an Optimizer", _a(optimizer)))
+        if loss_fn.reduction == "none":
+            raise ArgumentError(expects("Trainer", "a loss that is one number for a batch", "reduction='none'"))
+        if scheduler is not None and not isinstance(scheduler, LRScheduler):
+            raise ArgumentTypeError(expects("Trainer", "scheduler to be a schedule or None", _a(scheduler)))
+        if scheduler is not None and scheduler.optimizer is not optimizer:
+            raise ArgumentError(expects("Trainer", "a scheduler of its optimizer", "one of another"))
+        self.model = model
+        self.loss_fn = loss_fn
+        self.optimizer = optimizer
+        self.metrics = _metrics(metrics)
+        self.scheduler = scheduler
+        self.clip_norm = None if clip_norm is None else number("Trainer", "clip_norm", clip_norm, above=0)
+        self.accumulate = size("Trainer", "accumulate", accumulate)
+
+        self.epoch = 0
+        self.batch = 0
+        self.global_step = 0
+        self.loss = math.nan
+        self.history = History()
+        self.loader: DataLoader | None = None
+        self.callbacks: list[Callback] = []
+        self.resumed = False
+
+        self._validate: DataLoader | None = None
+        self._first_epoch = 0  # of the present fit
+        self._means = Means()  # of the running epoch
+        self._lr = math.nan  # of the latest update
+        self._gathered = 0  # batches whose gradients wait for an update
+        self._gathered_samples = 0
+        self._stopping = False
+        self._loaded: Mapping[str, Any] | None = None  # a state of which fit has to take up a part
+        self._hooks: dict[str, list[Callable[[Any], object]]] = {name: [] for name in HOOKS}
+        self._buffers: list[tuple[Buffer, Array]] = []  # with room for what was in them before a batch
+
+    # Training
+
+    def fit(
+        self,
+        data: Any,
+        epochs: int = 1,
+        batch_size: int | None = None,
+        *,
+        validation: Any = None,
+        callbacks: Iterable[Callback] = (),
+        progress: bool | None = None,
+        rng: Seed = None,
+        resume: str | PathLike[str] | None = None,
+    ) -> History:
+        """Train for some epochs, and return the history, which is that of all epochs so far.
+
+        The first Ctrl-C ends training after the current step, with ``history.interrupted`` set; the second is a
+        `KeyboardInterrupt` at once. After `load_state_dict`, or with ``resume``, a stopped run goes on where it was, in
+        the middle of an epoch if it has to be; ``epochs`` then counts from the beginning of that run. Layers are in
+        training mode meanwhile, and afterwards in the mode in which they were.
+
+        Args:
+            data: ``(x, y)`` or a data set, of which batches are drawn in a new order for each epoch; or a `DataLoader`.
+            epochs: how many.
+            batch_size: samples in a batch, 32 by default; not for a loader, which has its own.
+            validation: ``(x, y)``, a data set or a `DataLoader` that is evaluated after each epoch.
+            callbacks: called in this order.
+            progress: True for a bar, by tqdm, and False for nothing. None, the default, is a bar in a terminal or a
+                notebook, if tqdm is installed, and a line for each epoch elsewhere.
+            rng: where the orders come from: a generator, a seed, or None for fresh randomness; not for a loader.
+            resume: the checkpoint to go on from; where there is none yet, training begins, with a line that says so.
+
+        Raises:
+            ShapeError: if x and y differ in length.
+            NonFiniteError: if a loss or a gradient is not finite. Parameters and buffers are as they were before that
+                batch.
+        """
+        epochs = size("Trainer.fit", "epochs", epochs)
+        loader = _loader("Trainer.fit", data, batch_size, shuffle=True, rng=rng)
+        validate = None if validation is None else _validation(validation, batch_size or loader.batch_size)
+        callbacks = _callbacks(callbacks)
+        shown = progress_for("Trainer.fit", progress)
+        if resume is not None:
+            from tinynn.training.checkpoint import resume as resume_from  # type: ignore[import-not-found]
+
+            if not resume_from(self, resume):
+                say(f"There is no checkpoint {resume} yet: training begins")
+        self._begin(loader, validate, callbacks)
+        last = self._first_epoch + epochs
+        with first_interrupt(self._interrupt), self._all_layers(training=True):
+            try:
+                self._call("on_fit_start")
+                self._go_on()
+                while self.epoch < last and not self._stopping:
+                    self._run_epoch(loader, validate, shown, last)
+                self._call("on_fit_end")
+            finally:
+                shown.close()
+        return self.history
+
+    def stop(self) -> None:
+        """Ask `fit` to end after the current step."""
+        self._stopping = True
+
+    def step(self, x: Any, target: Any) -> float:
+        """Make one update from one batch, in training mode, and return its loss.
+
+        Args:
+            x: the input; a tuple for a model that takes several.
+            target: the target.
+
+        Raises:
+            NonFiniteError: if the loss or a gradient is not finite; parameters and buffers are as they were.
+        """
+        inputs = x if isinstance(x, tuple) else (x,)
+        self._gathered = self._gathered_samples = 0
+        self._watch_buffers()
+        with self._all_layers(training=True):
+            self._gather(inputs, target, 1)
+        self._update()
+        return self.loss
+
+    def _interrupt(self) -> None:
+        self.history.interrupted = True
+        self.stop()
+
+    def _begin(self, loader: DataLoader, validate: DataLoader | None, callbacks: list[Callback]) -> None:
+        """Get ready for a new run, or for the rest of one that was loaded."""
+        if self._loaded is None:
+            self._first_epoch = self.epoch
+            self.batch = self._gathered = self._gathered_samples = 0
+            self._means = Means()
+        elif self._loaded["loader"] is not None:
+            states = _matched(callbacks, self._loaded["callbacks"])
+            _check_generators(self._generators(loader, validate), self._loaded["generators"])
+            loader.load_state_dict(self._loaded["loader"])
+            for callback, state in states:
+                callback.load_state_dict(state)
+        self.resumed = self._loaded is not None
+        self.loader, self._validate, self.callbacks = loader, validate, callbacks
+        self._hooks = {name: [hook for callback in callbacks if (hook := _hook(callback, name))] for name in HOOKS}
+        self._watch_buffers()
+        self.history.interrupted = self._stopping = False
+
+    def _go_on(self) -> None:
+        """Put all generators where they were when the run was stopped, whatever was drawn since."""
+        if self._loaded is not None:
+            _put(self._generators(self.loader, self._validate), self._loaded["generators"])
+            self._loaded = None
+
+    def _run_epoch(self, loader: DataLoader, validate: DataLoader | None, shown: Progress, last: int) -> None:
+        """Train for an epoch, or the rest of one, unless it is stopped on the way."""
+        title = f"Epoch {self.epoch + 1}/{last}"
+        if self.batch == 0:
+            self._call("on_epoch_start")
+        if self._stopping:
+            return
+        shown.begin(title, None if loader.samples is None else len(loader), self.batch)
+        for batch in loader if loader.batch or not self.batch else ():  # or it was stopped after the last one
+            self._run_batch(batch)
+            shown.advance(self.loss)
+            if self._stopping and not self._gathered:
+                return
+        if self._gathered:
+            self._update()
+            self._call("on_step_end")
+        self._end_epoch(validate)
+        shown.end(title, {name: values[-1] for name, values in self.history.history.items()})
+        self._call("on_epoch_end")
+
+    def _run_batch(self, batch: Any) -> None:
+        """Train on a batch, and make an update if enough of them have come together."""
+        inputs, target = _split(batch)
+        samples = len(inputs[0])
+        prediction = self._gather(inputs, target, samples)
+        self._measure(self._means, prediction, target, self.loss, samples)
+        self.batch += 1
+        if self._gathered == self.accumulate:
+            self._update()
+            self._call("on_step_end")
+        self._call("on_batch_end")
+
+    def _end_epoch(self, validate: DataLoader | None) -> None:
+        """Count the epoch, write down what it has reached, and change the rates."""
+        if self.batch == 0:
+            remedy = "a generator can be gone through only once: make it a list"
+            raise ArgumentError(expects("Trainer.fit", "at least one batch in an epoch", "none", remedy))
+        results = self._means.means()
+        if validate is not None:
+            results.update((f"val_{name}", value) for name, value in self._evaluate(validate).items())
+        self.history.append({**results, "lr": self._lr})
+        if self.scheduler is not None and not self.scheduler.each_update:
+            if isinstance(self.scheduler, ReduceLROnPlateau):
+                self.scheduler.step(results.get("val_loss", results["loss"]))
+            else:
+                self.scheduler.step()
+        self.epoch += 1
+        self.batch = 0
+        self._means = Means()
+
+    def _gather(self, inputs: tuple[Any, ...], target: Any, samples: int) -> Any:
+        """Add the gradients of a batch to those that wait, and return the prediction."""
+        for buffer, room in self._buffers:
+            np.copyto(room, buffer.data)
+        try:
+            prediction = self._there_and_back(inputs, target, samples)
+        except BaseException as error:
+            for buffer, room in self._buffers:
+                buffer.data = room
+            self._gathered = self._gathered_samples = 0
+            if isinstance(error, NonFiniteError):
+                place = f"in epoch {self.epoch + 1}, batch {self.batch + 1}, step {self.global_step + 1}"
+                raise NonFiniteError(f"{error}, {place}; parameters are as they were before") from error
+            raise
+        self._gathered += 1
+        self._gathered_samples += samples
+        return prediction
+
+    def _there_and_back(self, inputs: tuple[Any, ...], target: Any, samples: int) -> Any:
+        """Go through the model and the loss and back, and return the prediction."""
+        prediction = self.model(*inputs)
+        self.loss = float(self.loss_fn(prediction, target))
+        if not math.isfinite(self.loss):
+            raise NonFiniteError(expects("Trainer", "a finite loss", self.loss))
+        if not self._gathered:
+            self.optimizer.zero_grad()
+        grad = self.loss_fn.backward(samples) if self._weighs_batches else self.loss_fn.backward()
+        self.model.backward_parameters(grad)
+        for parameter in self._parameters():
+            flat = parameter.read_grad().reshape(-1)
+            if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
+                names = [name for name, other in self.model.named_parameters() if other is parameter]
+                raise NonFiniteError(expects("Trainer", f"a finite gradient of {names[0]}", "NaN or infinity"))
+        return prediction
+
+    def _update(self) -> None:
+        """Make an update from the gradients that wait."""
+        if self._weighs_batches:
+            for parameter in self._parameters():
+                grad = parameter.read_grad()
+                grad *= 1 / self._gathered_samples
+        if self.clip_norm is not None:
+            clip_grad_norm_(self._parameters(), self.clip_norm)
+        self._lr = self.optimizer.param_groups[0]["lr"]
+        self.optimizer.step()
+        self.global_step += 1
+        self._gathered = self._gathered_samples = 0
+        if self.scheduler is not None and self.scheduler.each_update:
+            self.scheduler.step()
+
+    @property
+    def _weighs_batches(self) -> bool:
+        """Whether gradients are multiplied by the size of their batch, and their sum is divided by all samples."""
+        return self.accumulate > 1 and self.loss_fn.reduction != "sum"
+
+    def _parameters(self) -> list[Parameter]:
+        """Return what an update changes."""
+        groups = self.optimizer.param_groups
+        return [parameter for group in groups for parameter in group["params"] if parameter.requires_grad]
+
+    def _watch_buffers(self) -> None:
+        """Make room for what is in the buffers before a batch."""
+        buffers = [*self.model.buffers(), *self.loss_fn.buffers()]
+        self._buffers = [(buffer, np.empty_like(buffer.data)) for buffer in buffers]
+
+    def _call(self, name: str) -> None:
+        for hook in self._hooks[name]:
+            hook(self)
+
+    @contextmanager
+    def _all_layers(self, *, training: bool) -> Generator[None]:
+        """A context in which all layers are in one mode; each is in its own again afterwards."""
+        modes = [(layer, layer.training) for _, layer in self.model.named_layers()]
+        try:
+            self.model.train(training)
+            yield
+        finally:
+            for layer, mode in modes:
+                layer.training = mode
+
+    # Using it
+
+    def evaluate(self, data: Any, batch_size: int | None = None) -> dict[str, float]:
+        """Return the loss and the metrics by name, averages over all samples, in evaluation mode.
+
+        Args:
+            data: ``(x, y)``, a data set or a `DataLoader`.
+            batch_size: samples in a batch, 32 by default; not for a loader, which has its own.
+        """
+        return self._evaluate(_loader("Trainer.evaluate", data, batch_size))
+
+    def predict(self, x: ArrayLike | tuple[ArrayLike, ...], batch_size: int = BATCH_SIZE) -> Any:
+        """Return the output of the model for all samples, in evaluation mode; a tuple where it returns several.
+
+        Args:
+            x: the inputs; a tuple for a model that takes several.
+            batch_size: samples in a batch.
+        """
+        inputs = ArrayDataset(*(x if isinstance(x, tuple) else (x,)))
+        with self._all_layers(training=False), no_grad():
+            outputs = [self.model(*batch) for batch in DataLoader(inputs, batch_size)] or [self.model(*inputs[:0])]
+        if isinstance(outputs[0], tuple):
+            return tuple(np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        return np.concatenate(outputs)
+
+    def _evaluate(self, loader: DataLoader) -> dict[str, float]:
+        means = Means()
+        with self._all_layers(training=False), no_grad():
+            for batch in loader:
+                inputs, target = _split(batch)
+                prediction = self.model(*inputs)
+                self._measure(means, prediction, target, float(self.loss_fn(prediction, target)), len(inputs[0]))
+        if not means.samples:
+            raise ArgumentError(expects("Trainer.evaluate", "at least one sample", "none"))
+        return means.means()
+
+    def _measure(self, means: Means, prediction: Any, target: Any, loss: float, samples: int) -> None:
+        """Add loss and metrics of a batch to the means."""
+        means.samples += samples
+        means.add("loss", loss if self.loss_fn.reduction == "sum" else loss * samples)
+        if self.metrics:
+            with no_grad():
+                for name, metric in self.metrics.items():
+                    means.add(name, float(metric(prediction, target)) * samples)
+
+    # Stopping and going on
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return a copy of everything that a stopped run needs to go on as if it had not been stopped.
+
+        That is model, loss, optimizer, schedule, callbacks, history, counters, the sums of the running epoch, gradients
+        that wait for an update, where the loader is, and the state of each random generator in layers and loaders.
+        """
+        loader, callbacks, states = self.loader, self.callbacks, self._generators(self.loader, self._validate)
+        waiting = self._parameters() if self._gathered else []
+        state = {
+            "model": self.model.state_dict(),
+            "loss_fn": self.loss_fn.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
+            **{name.removeprefix("_"): getattr(self, name) for name in COUNTERS},
+            "lr": self._lr,
+            "means": self._means.state_dict(),
+            "history": self.history.state_dict(),
+            "gradients": [parameter.read_grad().copy() for parameter in waiting],
+            "loader": None if loader is None else loader.state_dict(),
+            "callbacks": [[type(callback).__name__, callback.state_dict()] for callback in callbacks],
+            "generators": [copy.deepcopy(generator.bit_generator.state) for generator in states],
+        }
+        if self._loaded is not None:
+            state.update(copy.deepcopy(self._loaded))
+        return state
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Take over what `state_dict` returned, of a trainer built alike; the next `fit` goes on from there.
+
+        Callbacks and the loader, which `fit` is given, take up their part then.
+
+        Raises:
+            StateError: if it does not fit; nothing has changed then.
+        """
+        own = self.state_dict()
+        if not isinstance(state_dict, Mapping) or set(state_dict) != set(own):
+            given = ", ".join(map(str, state_dict)) if isinstance(state_dict, Mapping) else repr(state_dict)
+            raise StateError(expects("Trainer", f"a state with {', '.join(own)}", given))
+        loaded = self._loaded
+        try:
+            self._load(state_dict)
+        except BaseException:
+            self._load(own)
+            self._loaded = loaded
+            raise
+
+    def _load(self, state: Mapping[str, Any]) -> None:
+        if (state["scheduler"] is None) != (self.scheduler is None):
+            scheduler = "no scheduler" if self.scheduler is None else f"a {type(self.scheduler).__name__}"
+            raise StateError(expects("Trainer", f"the state of a trainer with {scheduler}", "another"))
+        own = self._generators()
+        _check_generators(own, state["generators"][: len(own)])
+        self.model.load_state_dict(state["model"])
+        self.loss_fn.load_state_dict(state["loss_fn"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
+        self.history.load_state_dict(state["history"])
+        for name in COUNTERS:
+            setattr(self, name, integer("Trainer", name, state[name.removeprefix("_")], low=0))
+        self._lr = float(state["lr"])
+        self._means.load_state_dict(state["means"])
+        if state["gradients"]:
+            for parameter, gradient in zip(self._parameters(), state["gradients"], strict=True):
+                parameter.grad = gradient
+        _put(own, state["generators"])
+        self._loaded = copy.deepcopy({name: state[name] for name in ("loader", "callbacks", "generators")})
+
+    def _generators(self, *loaders: DataLoader | None) -> list[np.random.Generator]:
+        """Return each generator that training draws from once, those of layers first."""
+        found = [*generators(self.model), *generators(self.loss_fn)]
+        found += [generator for loader in loaders if loader is not None for generator in loader.generators()]
+        return list({id(generator): generator for generator in found}.values())
+
+    @override
+    def __repr__(self) -> str:
+        parts = (self.model, self.loss_fn, self.optimizer)
+        return f"Trainer({', '.join(type(part).__name__ for part in parts)})"
+
+
+def _metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
+    """Return metrics by name."""
+    if metrics is None:
+        return {}
+    if isinstance(metrics, Mapping):
+        pairs = list(metrics.items())
+    elif isinstance(metrics, Iterable):
+        pairs = [(getattr(metric, "__name__", ""), metric) for metric in metrics]
+    else:
+        raise ArgumentTypeError(expects("Trainer", "metrics to be functions by name, or a list of them", _a(metrics)))
+    for name, metric in pairs:
+        if not callable(metric):
+            raise ArgumentTypeError(expects("Trainer", f"metric {name!r} to be a function", repr(metric)))
+        if not isinstance(name, str) or not name.isprintable() or name in {"", "<lambda>", "loss", "lr"}:
+            remedy = "write metrics={'name': function}"
+            raise ArgumentError(expects("Trainer", "metrics with names of their own", repr(name), remedy))
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ArgumentError(expects("Trainer", "metrics with different names", ", ".join(name for name, _ in pairs)))
+    return dict(pairs)
+
+
+def _loader(owner: str, data: Any, batch_size: int | None, shuffle: bool = False, rng: Seed = None) -> DataLoader:
+    """Return the batches of what a user gave as data."""
+    if isinstance(data, DataLoader):
+        for name, value in (("batch_size", batch_size), ("rng", rng)):
+            if value is not None:
+                raise ArgumentTypeError(expects(owner, f"no {name} beside a DataLoader", f"{name}={value!r}"))
+        return data
+    if isinstance(data, tuple):
+        if len(data) != 2:
+            remedy = "for several inputs write ((x1, x2), y)"
+            raise ArgumentTypeError(expects(owner, "data to be (x, y)", f"a tuple of {len(data)}", remedy))
+        x, y = data
+        data = ArrayDataset(*(x if isinstance(x, tuple) else (x,)), y)
+    return DataLoader(data, BATCH_SIZE if batch_size is None else batch_size, shuffle, rng=rng)
+
+
+def _validation(validation: Any, batch_size: int) -> DataLoader:
+    """Return the batches of what a user gave for validation."""
+    if isinstance(validation, DataLoader):
+        return validation
+    if isinstance(validation, (bool, int, float)):
+        what = "validation to be (x, y), a data set or a DataLoader"
+        raise ArgumentTypeError(expects("Trainer.fit", what, validation, "split the data before, at random"))
+    return _loader("Trainer.fit", validation, batch_size)
+
+
+def _split(batch: Any) -> tuple[tuple[Any, ...], Any]:
+    """Return the inputs and the target of a batch."""
+    if not isinstance(batch, tuple) or len(batch) < 2:
+        actual = f"a tuple of {len(batch)}" if isinstance(batch, tuple) else _a(batch)
+        raise ShapeError(expects("Trainer", "batches that are tuples, (x, target)", actual))
+    return batch[:-1], batch[-1]
+
+
+def _callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
+    """Return callbacks in the order in which they are called."""
+    own = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    for callback in own:
+        if not isinstance(callback, Callback):
+            raise ArgumentTypeError(expects("Trainer.fit", "callbacks to be Callback objects", _a(callback)))
+    return sorted(own, key=lambda callback: callback.runs_last)
+
+
+def _hook(callback: Callback, name: str) -> Callable[[Any], object] | None:
+    """Return a method of a callback, or a function in its place; None if it is the one that does nothing."""
+    inherited = getattr(type(callback), name) is getattr(Callback, name) and name not in vars(callback)
+    return None if inherited else getattr(callback, name)
+
+
+def _matched(callbacks: list[Callback], states: list[Any]) -> list[tuple[Callback, Any]]:
+    """Return which callback takes which state: the first of a class the first of that class, and so on."""
+    waiting = list(callbacks)
+    pairs = []
+    for name, state in states:
+        callback = next((callback for callback in waiting if type(callback).__name__ == name), None)
+        if callback is not None:
+            waiting.remove(callback)
+            pairs.append((callback, state))
+        elif state:
+            remedy = "give fit the callbacks that the stopped run had"
+            actual = ", ".join(type(callback).__name__ for callback in callbacks) or "none"
+            raise StateError(expects("Trainer.fit", f"a callback {name} for its state", actual, remedy))
+    return pairs
+
+
+def _check_generators(own: list[np.random.Generator], states: list[Any]) -> None:
+    """Refuse states that do not belong to the generators."""
+    kinds = [type(generator.bit_generator).__name__ for generator in own]
+    saved = [state["bit_generator"] for state in states]
+    if kinds != saved:
+        what = f"the states of {len(own)} random generators ({', '.join(kinds) or 'none'})"
+        remedy = "layers and loaders have to share generators as they did in the stopped run"
+        raise StateError(expects("Trainer", what, f"{len(saved)} ({', '.join(saved) or 'none'})", remedy))
+
+
+def _put(own: list[np.random.Generator], states: list[Any]) -> None:
+    """Put generators where others were."""
+    for generator, state in zip(own, states, strict=False):
+        generator.bit_generator.state = state
+
+
+def _a(value: Any) -> str:
+    return f"a {type(value).__name__}"
