@@ -67,6 +67,7 @@ from tinynn.optim.rmsprop import RMSprop
 from tinynn.optim.schedule import LRScheduler
 from tinynn.optim.second_order import minimize
 from tinynn.optim.sgd import SGD
+from tinynn.state import load, save
 
 __version__ = "0.1.0"
 
@@ -161,8 +162,10 @@ __all__ = [
     "errors",
     "get_default_dtype",
     "init",
+    "load",
     "minimize",
     "no_grad",
     "one_pass",
+    "save",
     "set_default_dtype",
 ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from tinynn.core.extras import extra
 from tinynn.core.layer import Layer
 from tinynn.core.loss import Loss
-from tinynn.errors import ArgumentError, ArgumentTypeError, MissingExtraError, ShapeError, expects
+from tinynn.errors import ArgumentError, ArgumentTypeError, ShapeError, expects
 from tinynn.typing import Array, ArrayLike
 
 __all__ = ["minimize"]
@@ -68,11 +68,7 @@ def minimize(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise ArgumentError(expects("minimize", "a model with parameters that require a gradient", "none"))
-    try:
-        optimize = import_module("scipy.optimize")
-    except ImportError as error:
-        remedy = 'python -m pip install "tinynn-layers[scipy]"'
-        raise MissingExtraError(expects("minimize", "SciPy", "no such package", remedy)) from error
+    optimize = extra("minimize", "scipy", "scipy.optimize", "SciPy")
     inputs: Sequence[ArrayLike] = x if isinstance(x, tuple) else (x,)
     stops = np.cumsum([parameter.size for parameter in parameters])[:-1]
 
