@@ -721,6 +721,17 @@ ROWS = [
     (nothing, lambda _: nn.init.calculate_gain("swish"), ValueError,
      "calculate_gain expects nonlinearity to be one of 'linear', 'sigmoid', 'tanh', 'relu', 'selu', "
      "'arctan_sigmoid', 'leaky_relu', got 'swish'"),
+    # Files
+    (net, lambda m: nn.save(m, "model.pt"), ValueError,
+     "save expects a path that ends in .npz or .safetensors, got 'model.pt'"),
+    (net, lambda m: nn.save(m, "npz"), ValueError, "save expects a path that ends in .npz or .safetensors, got 'npz'"),
+    (net, lambda m: nn.save("model.npz", m), TypeError, "save expects a path, got a Sequential"),
+    (net, lambda m: nn.save([m], "model.npz"), TypeError,
+     "save expects a state of dicts, lists, tuples, arrays of real numbers, numbers, text and None, "
+     "got a Sequential at '0'"),
+    (nothing, lambda _: nn.load("model.pt"), ValueError,
+     "load expects a path that ends in .npz or .safetensors, got 'model.pt'"),
+    (nothing, lambda _: nn.load(3), TypeError, "load expects a path, got a int"),
 ]  # fmt: skip
 
 

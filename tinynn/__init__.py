@@ -68,6 +68,7 @@ from tinynn.optim.rmsprop import RMSprop
 from tinynn.optim.schedule import LRScheduler
 from tinynn.optim.second_order import minimize
 from tinynn.optim.sgd import SGD
+from tinynn.state import load, save
 from tinynn.training.callbacks import Callback, EarlyStopping, LambdaCallback, TensorBoard
 from tinynn.training.history import History
 from tinynn.training.trainer import Trainer
@@ -173,8 +174,10 @@ __all__ = [
     "errors",
     "get_default_dtype",
     "init",
+    "load",
     "minimize",
     "no_grad",
     "one_pass",
+    "save",
     "set_default_dtype",
 ]

@@ -10,6 +10,7 @@ __all__ = [
     "AnomalyError",
     "ArgumentError",
     "ArgumentTypeError",
+    "CheckpointError",
     "DTypeError",
     "DiscoveryError",
     "MissingExtraError",
@@ -60,6 +61,10 @@ class StateError(TinynnError, ValueError):
 
 class DiscoveryError(TinynnError, TypeError):
     """A layer or a parameter sits where reflection cannot find it."""
+
+
+class CheckpointError(TinynnError, OSError):
+    """A file could not be written, or is damaged, or is not what it should be."""
 
 
 class MissingExtraError(TinynnError, ImportError):
