@@ -11,6 +11,7 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "CheckpointError",
+    "CheckpointWarning",
     "DTypeError",
     "DiscoveryError",
     "MissingExtraError",
@@ -65,6 +66,10 @@ class DiscoveryError(TinynnError, TypeError):
 
 class CheckpointError(TinynnError, OSError):
     """A file could not be written, or is damaged, or is not what it should be."""
+
+
+class CheckpointWarning(UserWarning):
+    """A damaged checkpoint was passed over for an older one."""
 
 
 class MissingExtraError(TinynnError, ImportError):

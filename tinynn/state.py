@@ -89,7 +89,7 @@ def load(path: str | PathLike[str]) -> Any:
         raise CheckpointError(expects("load", f"{str(path)!r} as it was saved", actual)) from error
 
 
-def checked(owner: str, path: str | PathLike[str]) -> Path:
+def checked(owner: str, path: str | PathLike[str], suffixes: tuple[str, ...] = SUFFIXES) -> Path:
     """Return a path with a suffix that says what the file is."""
     from pathlib import Path
 
@@ -97,8 +97,8 @@ def checked(owner: str, path: str | PathLike[str]) -> Path:
         place = Path(path)
     except TypeError:
         raise ArgumentTypeError(expects(owner, "a path", f"a {type(path).__name__}")) from None
-    if place.suffix not in SUFFIXES:
-        raise ArgumentError(expects(owner, f"a path that ends in {' or '.join(SUFFIXES)}", repr(str(path))))
+    if place.suffix not in suffixes:
+        raise ArgumentError(expects(owner, f"a path that ends in {' or '.join(suffixes)}", repr(str(path))))
     return place
 
 

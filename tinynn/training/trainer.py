@@ -25,6 +25,7 @@ from tinynn.optim.clipping import clip_grad_norm_
 from tinynn.optim.plateau import ReduceLROnPlateau
 from tinynn.optim.schedule import LRScheduler
 from tinynn.training.callbacks import HOOKS, Callback
+from tinynn.training.checkpoint import load_checkpoint
 from tinynn.training.history import History
 from tinynn.training.interrupt import first_interrupt
 from tinynn.training.means import Means
@@ -228,9 +229,9 @@ class Trainer:
 
     def _resume(self, path: str | PathLike[str]) -> None:
         """Take over the state in a checkpoint, if there is one."""
-        from tinynn.training.checkpoint import resume as resume_from  # type: ignore[import-not-found]
-
-        if not resume_from(self, path):
+        try:
+            load_checkpoint(self, path)
+        except FileNotFoundError:
             say(f"There is no checkpoint {path} yet: training begins")
 
     def _begin(self, loader: DataLoader, validate: DataLoader | None, callbacks: list[Callback]) -> None:
