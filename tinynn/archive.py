@@ -130,7 +130,7 @@ def write(file: BinaryIO, structure: Any, arrays: Mapping[str, Array]) -> None:
             plain = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
             with archive.open(info, "w") as stream:
                 npy.write_array(stream, plain, allow_pickle=False)
-        archive.writestr(ZipInfo(STRUCTURE), json.dumps(structure, ensure_ascii=False))
+        archive.writestr(ZipInfo(STRUCTURE), json.dumps(structure))
     size = file.seek(0, 2) - DIGEST
     checksum = digest(file, size)
     file.seek(size)
