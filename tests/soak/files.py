@@ -5,8 +5,8 @@
 
 A mutant is *refused* with a `CheckpointError`, *the same* (what was saved comes out), or *changed*. There are:
 
-- files of weights and of a nested state, as an accident changes them. Changed ones must not occur in npz files; a
-  safetensors file has no checksum;
+- files of weights, of a nested state and of a run in the middle of an epoch, which a trainer takes up, as an accident
+  changes them. Changed ones must not occur in npz files; a safetensors file has no checksum;
 - npz files that are given the right checksum after the damage, as somebody would who means harm. A change is no
   surprise there; but nothing other than `CheckpointError` may be raised, nor more memory taken than a few times the
   size of the file.
@@ -17,6 +17,7 @@ The exit code is 1 if anything occurs that must not.
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import io
 import sys
@@ -24,7 +25,7 @@ import tempfile
 import tracemalloc
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,31 @@ def checkpoint(seed: int = 0) -> dict[str, Any]:
         "best": None,
         "stopped": (False, "größer"),
     }
+
+
+def trained(seed: int = 0) -> nn.Trainer:
+    """A trainer in the middle of its second epoch."""
+    rng = np.random.default_rng(seed)
+    model = nn.Sequential(
+        nn.Linear(3, 4, rng=rng), nn.BatchNorm1d(4), nn.Dropout(0.1, rng=rng), nn.Linear(4, 1, rng=rng)
+    )
+    optimizer = nn.Adam(model.parameters(), lr=0.01)
+    trainer = nn.Trainer(model, nn.MSELoss(), optimizer, scheduler=nn.StepLR(optimizer, 1), accumulate=2)
+    stop = nn.LambdaCallback(on_step_end=lambda trainer: trainer.epoch and trainer.stop())
+    stopping = nn.EarlyStopping("loss", patience=5)
+    trainer.fit((np.eye(16, 3), np.ones((16, 1))), 3, 2, callbacks=[stopping, stop], progress=False, rng=rng)
+    return trainer
+
+
+def taken_up(trainer: nn.Trainer, before: dict[str, Any], path: Path) -> dict[str, Any]:
+    """Return the state of a trainer that has taken up a checkpoint; one that is refused must not have changed it."""
+    try:
+        nn.load_checkpoint(trainer, path)
+    except CheckpointError:
+        if same(trainer.state_dict(), before):
+            raise
+        raise AssertionError("half of it was taken up") from None
+    return trainer.state_dict()
 
 
 def mutants(content: bytes, number: int, rng: np.random.Generator) -> Iterator[bytes]:
@@ -139,7 +165,7 @@ def same(a: Any, b: Any) -> bool:
     return repr(a) == repr(b) if isinstance(a, float) else bool(a == b)  # 0.0 is not -0.0
 
 
-def outcomes(path: Path, state: Any, contents: Iterator[bytes]) -> Counter[str]:
+def outcomes(path: Path, state: Any, contents: Iterator[bytes], load: Callable[[Path], Any] = nn.load) -> Counter[str]:
     """Return what loading gave for each content: refused, the same, changed, and whatever must not be."""
     found: Counter[str] = Counter()
     for content in contents:
@@ -147,7 +173,7 @@ def outcomes(path: Path, state: Any, contents: Iterator[bytes]) -> Counter[str]:
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
         try:
-            loaded = nn.load(path)
+            loaded = load(path)
         except CheckpointError:
             outcome = "refused"
         except BaseException as error:  # a panic of a parser in Rust is no Exception
@@ -183,6 +209,15 @@ def series(folder: Path, number: int, rng: np.random.Generator) -> Iterator[tupl
         yield f"{name}.npz, mutated, with the right checksum", outcomes(path, state, hostile), allowed
         hostile = with_damaged_members(content, number, rng)
         yield f"{name}.npz, a member mutated, all checksums right", outcomes(path, state, hostile), allowed
+    path, state, trainer = folder / "run.npz", trained().state_dict(), trained(seed=1)
+    nn.save(state, path)
+    content = path.read_bytes()
+    load = functools.partial(taken_up, trainer, trainer.state_dict())
+    yield "run.npz, mutated", outcomes(path, state, mutants(content, number, rng), load), {"refused"}
+    cuts = (content[:length] for length in range(len(content)))
+    yield "run.npz, cut at every length", outcomes(path, state, cuts, load), {"refused"}
+    path.write_bytes(content)
+    yield "run.npz, as it was", outcomes(path, state, iter([content]), load), {"the same"}
     path, state = folder / "weights.safetensors", weights()
     nn.save(state, path)
     content = path.read_bytes()

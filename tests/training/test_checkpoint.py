@@ -1,6 +1,7 @@
 """A run that was stopped goes on from its files: exactly, from the newest that is whole, or not at all."""
 
 import copy
+import functools
 import os
 import re
 import signal
@@ -311,6 +312,12 @@ def test_a_checkpoint_can_be_saved_and_loaded_by_hand():
     assert_equal(again.model.state_dict(), whole.model.state_dict())
 
 
+def test_only_a_trainer_has_checkpoints():
+    saved(keep=1)
+    with pytest.raises(TypeError, match="load_checkpoint expects a trainer, got a Sequential"):
+        nn.load_checkpoint(simple().model, "run.npz")
+
+
 # The newest that is whole
 
 
@@ -417,17 +424,14 @@ def test_one_that_is_removed_while_it_is_looked_for_is_none(monkeypatch):
 
 @pytest.mark.parametrize("kind", ["mutated", "cut"])
 def test_no_damage_gets_into_a_trainer(kind):
-    saved(keep=1)
-    content = Path("run.npz").read_bytes()
-    rng = np.random.default_rng(0)
+    """`tests/soak/files.py` does the same 20,000 times, and at every length."""
+    nn.save_checkpoint(soak.trained(), "run.npz")
+    content, rng = Path("run.npz").read_bytes(), np.random.default_rng(0)
     cuts = (content[:length] for length in rng.integers(len(content), size=200))
-    trainer = simple(1)
-    before = trainer.state_dict()
-    for damaged in soak.mutants(content, 200, rng) if kind == "mutated" else cuts:
-        Path("run.npz").write_bytes(damaged)
-        with pytest.raises(CheckpointError):
-            go(trainer, resume="run.npz")
-        assert_equal(trainer.state_dict(), before)
+    damaged = soak.mutants(content, 200, rng) if kind == "mutated" else cuts
+    trainer = soak.trained(seed=1)
+    load = functools.partial(soak.taken_up, trainer, trainer.state_dict())
+    assert soak.outcomes(Path("run.npz"), None, damaged, load) == {"refused": 200}
 
 
 MALFORMED = {

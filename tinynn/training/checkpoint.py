@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tinynn.core.arguments import size
-from tinynn.errors import ArgumentError, CheckpointError, CheckpointWarning, TinynnError, expects
+from tinynn.errors import ArgumentError, ArgumentTypeError, CheckpointError, CheckpointWarning, TinynnError, expects
 from tinynn.state import checked, load, save
 from tinynn.training.callbacks import Callback
 
@@ -136,7 +136,8 @@ def save_checkpoint(trainer: Any, path: str | PathLike[str]) -> None:
     Raises:
         CheckpointError: if the file could not be written; an old one is as it was then.
     """
-    save(trainer, checked("save_checkpoint", path, (".npz",)))
+    place = checked("save_checkpoint", path, (".npz",))
+    save(_trainer("save_checkpoint", trainer), place)
 
 
 def load_checkpoint(trainer: Any, path: str | PathLike[str]) -> Path:
@@ -156,7 +157,7 @@ def load_checkpoint(trainer: Any, path: str | PathLike[str]) -> Path:
     """
     found, state = _latest("load_checkpoint", path)
     try:
-        trainer.load_state_dict(state)
+        _trainer("load_checkpoint", trainer).load_state_dict(state)
     except TinynnError:
         raise
     except Exception as error:  # a part of the state is not what it is called
@@ -238,6 +239,13 @@ def _numbered(place: Path) -> dict[int, Path]:
             if match := pattern.fullmatch(path.name):
                 found[int(match[1])] = path
     return dict(sorted(found.items(), reverse=True))
+
+
+def _trainer(owner: str, trainer: Any) -> Any:
+    """Return a trainer, which is known by what it counts."""
+    if not hasattr(trainer, "global_step"):
+        raise ArgumentTypeError(expects(owner, "a trainer", f"a {type(trainer).__name__}"))
+    return trainer
 
 
 def _position(trainer: Any) -> tuple[int, ...]:
