@@ -721,6 +721,42 @@ ROWS = [
     (nothing, lambda _: nn.init.calculate_gain("swish"), ValueError,
      "calculate_gain expects nonlinearity to be one of 'linear', 'sigmoid', 'tanh', 'relu', 'selu', "
      "'arctan_sigmoid', 'leaky_relu', got 'swish'"),
+    # Files
+    (net, lambda m: nn.save(m, "model.pt"), ValueError,
+     "save expects a path that ends in .npz or .safetensors, got 'model.pt'"),
+    (net, lambda m: nn.save(m, "npz"), ValueError, "save expects a path that ends in .npz or .safetensors, got 'npz'"),
+    (net, lambda m: nn.save("model.npz", m), TypeError, "save expects a path, got a Sequential"),
+    (net, lambda m: nn.save([m], "model.npz"), TypeError,
+     "save expects a state of dicts, lists, tuples, arrays of real numbers, numbers, text and None, "
+     "got a Sequential at '0'"),
+    (nothing, lambda _: nn.load("model.pt"), ValueError,
+     "load expects a path that ends in .npz or .safetensors, got 'model.pt'"),
+    (nothing, lambda _: nn.load(3), TypeError, "load expects a path, got a int"),
+    # Checkpoints
+    (nothing, lambda _: nn.Checkpoint("run"), ValueError, "Checkpoint expects a path that ends in .npz, got 'run'"),
+    (nothing, lambda _: nn.Checkpoint("run.safetensors"), ValueError,
+     "Checkpoint expects a path that ends in .npz, got 'run.safetensors'"),
+    (nothing, lambda _: nn.Checkpoint(5), TypeError, "Checkpoint expects a path, got a int"),
+    (nothing, lambda _: nn.Checkpoint("run.npz", 0), ValueError,
+     "Checkpoint expects every_steps to be a positive integer, got 0"),
+    (nothing, lambda _: nn.Checkpoint("run.npz", 2.0), TypeError,
+     "Checkpoint expects every_steps to be a positive integer, got 2.0"),
+    (nothing, lambda _: nn.Checkpoint("run.npz", every_epochs=True), TypeError,
+     "Checkpoint expects every_epochs to be a positive integer, got True"),
+    (nothing, lambda _: nn.Checkpoint("run.npz", every_epochs=-1), ValueError,
+     "Checkpoint expects every_epochs to be a positive integer, got -1"),
+    (nothing, lambda _: nn.Checkpoint("run.npz", every_epochs=None), ValueError,
+     "Checkpoint expects every_steps or every_epochs, got None for both"),
+    (nothing, lambda _: nn.Checkpoint("run.npz", keep=0), ValueError,
+     "Checkpoint expects keep to be a positive integer, got 0"),
+    (nothing, lambda _: nn.Checkpoint("run.npz", keep=None), TypeError,
+     "Checkpoint expects keep to be a positive integer, got None"),
+    (nothing, lambda _: nn.latest_checkpoint("run.pt"), ValueError,
+     "latest_checkpoint expects a path that ends in .npz, got 'run.pt'"),
+    (nothing, lambda _: nn.load_checkpoint(None, "run.safetensors"), ValueError,
+     "load_checkpoint expects a path that ends in .npz, got 'run.safetensors'"),
+    (nothing, lambda _: nn.save_checkpoint(None, True), TypeError, "save_checkpoint expects a path, got a bool"),
+    (net, lambda m: nn.save_checkpoint(m, "run.npz"), TypeError, "save_checkpoint expects a trainer, got a Sequential"),
 ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 PICTURES = {
     "custom_layer": [],
     "digits": ["digits.png"],
+    "digits_trainer": ["digits_trainer.png"],
     "document_network": [],
     "first_backward": [],
     "nonlinearities": ["nonlinearities.png"],
@@ -168,6 +169,37 @@ def test_digits_shifts_pictures_by_less_than_a_pixel(load: Load, monkeypatch: py
     assert shifted[:, 3, 3].min() >= (1 - example.SHIFT) ** 2
     monkeypatch.setattr(example, "SHIFT", 0.0)
     np.testing.assert_array_equal(example.shift_a_little(picture.reshape(1, 64), rng), picture.reshape(1, 64))
+
+
+# The same with a trainer
+
+
+def test_digits_trainer_ends_early_and_goes_on_after_a_crash_to_the_same_bits(
+    load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = load("digits_trainer")
+    same, accuracy = example.main(["--pictures", str(tmp_path)])
+    assert same
+    assert accuracy > 0.96
+    assert_picture(tmp_path / "digits_trainer.png")
+    printed = capsys.readouterr().out
+    assert printed.count("a crash in epoch 6, after batch 16\n") == 1
+    assert printed.count("; training ends\n") == 2
+    assert printed.count("Epoch 1/100: ") == 2  # the third run begins in the sixth
+    assert printed.count("Epoch 6/100: ") == 2
+    assert f"equal to the last bit: yes\n{accuracy:.2%} of 540" in printed
+
+
+def test_digits_trainer_would_notice_another_end(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load("digits_trainer")
+    monkeypatch.setattr(example, "EPOCHS", 1)
+    data = example.load(0)
+    one, other = example.train(data, 0), example.train(data, 0)
+    assert example.equal(one, other)
+    weight = other.model[0].weight.data
+    weight[3, 5] = np.nextafter(weight[3, 5], np.float32(1))
+    assert not example.equal(one, other)
+    assert not example.equal(one, example.train(data, 1))
 
 
 # A layer of one's own

@@ -68,7 +68,9 @@ from tinynn.optim.rmsprop import RMSprop
 from tinynn.optim.schedule import LRScheduler
 from tinynn.optim.second_order import minimize
 from tinynn.optim.sgd import SGD
+from tinynn.state import load, save
 from tinynn.training.callbacks import Callback, EarlyStopping, LambdaCallback, TensorBoard
+from tinynn.training.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
 from tinynn.training.history import History
 from tinynn.training.trainer import Trainer
 
@@ -96,6 +98,7 @@ __all__ = [
     "Buffer",
     "Callback",
     "ChainedScheduler",
+    "Checkpoint",
     "Concatenate",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
@@ -173,8 +176,13 @@ __all__ = [
     "errors",
     "get_default_dtype",
     "init",
+    "latest_checkpoint",
+    "load",
+    "load_checkpoint",
     "minimize",
     "no_grad",
     "one_pass",
+    "save",
+    "save_checkpoint",
     "set_default_dtype",
 ]

@@ -10,6 +10,8 @@ __all__ = [
     "AnomalyError",
     "ArgumentError",
     "ArgumentTypeError",
+    "CheckpointError",
+    "CheckpointWarning",
     "DTypeError",
     "DiscoveryError",
     "MissingExtraError",
@@ -60,6 +62,14 @@ class StateError(TinynnError, ValueError):
 
 class DiscoveryError(TinynnError, TypeError):
     """A layer or a parameter sits where reflection cannot find it."""
+
+
+class CheckpointError(TinynnError, OSError):
+    """A file could not be written, or is damaged, or is not what it should be."""
+
+
+class CheckpointWarning(UserWarning):
+    """A damaged checkpoint was passed over for an older one."""
 
 
 class MissingExtraError(TinynnError, ImportError):

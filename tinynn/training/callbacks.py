@@ -37,7 +37,11 @@ class Callback:
     """
 
     runs_last: ClassVar[bool] = False
-    """Whether it is called after all others: so a callback that saves the state of all sees them in their new state."""
+    """Whether it is called after all others, and before them in `on_fit_end`.
+
+    So a callback that saves the state of all sees them in their new state, and the model as training has left it, which
+    others may change in the end: `EarlyStopping` puts the best weights back, with which training could not go on.
+    """
 
     def on_fit_start(self, trainer: Any) -> None:
         """Called once before training, when the state of a stopped run is loaded."""

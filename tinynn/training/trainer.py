@@ -25,6 +25,7 @@ from tinynn.optim.clipping import clip_grad_norm_
 from tinynn.optim.plateau import ReduceLROnPlateau
 from tinynn.optim.schedule import LRScheduler
 from tinynn.training.callbacks import HOOKS, Callback
+from tinynn.training.checkpoint import load_checkpoint
 from tinynn.training.history import History
 from tinynn.training.interrupt import first_interrupt
 from tinynn.training.means import Means
@@ -167,10 +168,13 @@ class Trainer:
             progress: True for a bar, by tqdm, and False for nothing. None, the default, is a bar in a terminal or a
                 notebook, if tqdm is installed, and a line for each epoch elsewhere.
             rng: where the orders come from: a generator, a seed, or None for fresh randomness; not for a loader.
-            resume: the checkpoint to go on from; where there is none yet, training begins, with a line that says so.
+            resume: the checkpoint to go on from, see `Checkpoint`; where there is none yet, training begins, and a line
+                says so. A run that was done returns its history at once.
 
         Raises:
             ShapeError: if x and y differ in length.
+            CheckpointError: if there are only damaged checkpoints.
+            StateError: if a checkpoint is that of another model, optimizer, data or callbacks; nothing has changed.
             NonFiniteError: if a loss or a gradient is not finite. Parameters and buffers are as they were before that
                 batch.
         """
@@ -179,12 +183,12 @@ class Trainer:
         validate = None if validation is None else _validation(validation, batch_size or loader.batch_size)
         callbacks = _callbacks(callbacks)
         shown = progress_for("Trainer.fit", progress)
-        if resume is not None:
-            from tinynn.training.checkpoint import resume as resume_from  # type: ignore[import-not-found]
-
-            if not resume_from(self, resume):
-                say(f"There is no checkpoint {resume} yet: training begins")
-        self._begin(loader, validate, callbacks)
+        if resume is None:
+            self._begin(loader, validate, callbacks)
+        else:
+            with self._all_or_nothing():
+                self._resume(resume)
+                self._begin(loader, validate, callbacks)
         last = self._first_epoch + epochs
         with first_interrupt(self._interrupt), self._all_layers(training=True):
             try:
@@ -223,6 +227,13 @@ class Trainer:
         self.history.interrupted = True
         self.stop()
 
+    def _resume(self, path: str | PathLike[str]) -> None:
+        """Take over the state in a checkpoint, if there is one."""
+        try:
+            load_checkpoint(self, path)
+        except FileNotFoundError:
+            say(f"There is no checkpoint {path} yet: training begins")
+
     def _begin(self, loader: DataLoader, validate: DataLoader | None, callbacks: list[Callback]) -> None:
         """Get ready for a new run, or for the rest of one that was loaded."""
         if self._loaded is None:
@@ -232,12 +243,18 @@ class Trainer:
         elif self._loaded["loader"] is not None:
             states = _matched(callbacks, self._loaded["callbacks"])
             _check_generators(self._generators(loader, validate), self._loaded["generators"])
-            loader.load_state_dict(self._loaded["loader"])
-            for callback, state in states:
-                callback.load_state_dict(state)
+            own = [(callback, callback.state_dict()) for callback, _ in states]
+            try:
+                for callback, state in states:
+                    callback.load_state_dict(state)
+                loader.load_state_dict(self._loaded["loader"])
+            except BaseException:
+                for callback, state in own:
+                    callback.load_state_dict(state)
+                raise
         self.resumed = self._loaded is not None
         self.loader, self._validate, self.callbacks = loader, validate, callbacks
-        self._hooks = {name: [hook for callback in callbacks if (hook := _hook(callback, name))] for name in HOOKS}
+        self._hooks = {name: _hooks(callbacks, name) for name in HOOKS}
         self._watch_buffers()
         self.history.interrupted = self._stopping = False
 
@@ -466,9 +483,15 @@ class Trainer:
         if not isinstance(state_dict, Mapping) or set(state_dict) != set(own):
             given = ", ".join(map(str, state_dict)) if isinstance(state_dict, Mapping) else repr(state_dict)
             raise StateError(expects("Trainer", f"a state with {', '.join(own)}", given))
-        loaded = self._loaded
-        try:
+        with self._all_or_nothing():
             self._load(state_dict)
+
+    @contextmanager
+    def _all_or_nothing(self) -> Generator[None]:
+        """A context after whose failure the trainer is as it was."""
+        own, loaded = self.state_dict(), self._loaded
+        try:
+            yield
         except BaseException as error:
             self._load(own)
             self._loaded = loaded
@@ -592,6 +615,13 @@ def _hook(callback: Callback, name: str) -> Callable[[Any], object] | None:
     """Return a method of a callback, or a function in its place; None if it is the one that does nothing."""
     inherited = getattr(type(callback), name) is getattr(Callback, name) and name not in vars(callback)
     return None if inherited else getattr(callback, name)
+
+
+def _hooks(callbacks: list[Callback], name: str) -> list[Callable[[Any], object]]:
+    """Return one hook of all callbacks in the order in which it is called."""
+    if name == "on_fit_end":
+        callbacks = sorted(callbacks, key=lambda callback: not callback.runs_last)
+    return [hook for callback in callbacks if (hook := _hook(callback, name))]
 
 
 def _matched(callbacks: list[Callback], states: list[Any]) -> list[tuple[Callback, Any]]:
