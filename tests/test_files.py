@@ -683,6 +683,16 @@ def test_weights_of_pytorch_go_through_our_files_unchanged(tmp_path):
     assert state["1.num_batches_tracked"].shape == ()
 
 
+def test_metadata_name_tied_arrays_and_nothing_else(tmp_path):
+    array = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    header = {"__metadata__": {"format": "pt", "b": "pt", "c": "pt", "d": "nothing"}, "pt": array}
+    (tmp_path / "state.safetensors").write_bytes(safetensors(header, np.float32(1).tobytes()))
+    loaded = nn.load(tmp_path / "state.safetensors")
+    assert sorted(loaded) == ["b", "c", "pt"]
+    loaded["b"] += 1
+    assert [loaded[name].item() for name in ("b", "c", "pt")] == [2, 1, 1]
+
+
 # What is not saved
 
 
