@@ -303,11 +303,19 @@ def test_early_stopping_ends_with_the_weights_of_the_best_score():
     classifier = Watched(early_stopping=True, random_state=0, **options).fit(x, y)
     learned, held_out, _, labels = classifier.parts
     assert (len(learned), len(held_out)) == (160, 40)
-    assert abs(np.bincount(labels)[0] - 0.2 * np.bincount(y)[0]) < 1  # as many of each class
     scores = classifier.validation_scores_
     assert np.mean(classifier.predict(held_out) == labels) == classifier.best_validation_score_ == max(scores)
     assert scores[-1] < max(scores)
     assert len(scores) == classifier.n_iter_ == scores.index(max(scores)) + 7 < 200
+
+
+@short
+def test_early_stopping_holds_out_some_of_each_class_and_others_for_each_seed():
+    y = np.arange(40) % 10 == 0
+    runs = [Watched(early_stopping=True, validation_fraction=0.5, max_iter=1, random_state=seed) for seed in range(5)]
+    held_out = [run.fit(X, y).parts[1] for run in runs]
+    assert [run.parts[3].sum() for run in runs] == [2] * 5
+    assert len({rows.tobytes() for rows in held_out}) == 5
 
 
 def test_early_stopping_of_a_regressor_watches_the_score():
@@ -327,6 +335,8 @@ def test_a_loss_that_is_not_finite_stops_it_before_the_weights_are_touched():
         regressor.partial_fit(X * 1e200, Y)
     np.testing.assert_array_equal(weights(regressor), before)
     assert regressor.n_iter_ == 1
+    with np.errstate(all="ignore"), pytest.raises(AnomalyError, match=r"a finite loss, got (inf|nan)"):
+        TinyRegressor(solver="lbfgs", random_state=0).fit(X * 1e200, Y)
 
 
 # Randomness

@@ -267,6 +267,7 @@ class TinyEstimator(BaseEstimator):
 
         options = {"maxiter": self.max_iter, "gtol": self.tol}
         result = nn.minimize(self.model_, self._penalized(), x, target, callback=record, options=options)
+        self._check_finite(result.fun)
         self.loss_ = self.best_loss_ = float(result.fun)  # which was never noted if the start was a minimum
         if not result.success:
             self._warn(f"L-BFGS stopped after {result.nit} iterations: {result.message}")
@@ -290,7 +291,7 @@ class TinyEstimator(BaseEstimator):
             if idle > self.n_iter_no_change:
                 break
         else:
-            self._warn(f"{self.max_iter} epochs are over, and it gets better still; raise max_iter")
+            self._warn(f"{self.max_iter} epochs are over before it has settled; raise max_iter")
         if self.early_stopping:
             self.model_.load_state_dict(weights)
             self.best_validation_score_ = -best
@@ -318,16 +319,19 @@ class TinyEstimator(BaseEstimator):
         rng = self._rng if self.shuffle else None
         for xs, targets in nn.data.batches(x, target, batch_size, bool(self.shuffle), rng):
             loss = loss_fn(self.model_(xs), targets).item()
-            if not math.isfinite(loss):
-                what, remedy = "a finite loss", "scale the data, or lower learning_rate_init"
-                actual = f"{loss} in epoch {self.n_iter_ + 1}"
-                raise AnomalyError(expects(type(self).__name__, what, actual, remedy))
+            self._check_finite(loss)
             optimizer.zero_grad()
             self.model_.backward_parameters(loss_fn.backward())
             optimizer.step()
             total += loss * len(xs)
         self.model_.eval()
         return self._note(total / len(x))
+
+    def _check_finite(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            what, remedy = "a finite loss", "scale the data, or lower learning_rate_init"
+            actual = f"{loss} in epoch {self.n_iter_ + 1}"
+            raise AnomalyError(expects(type(self).__name__, what, actual, remedy))
 
     def _train_further(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Train for one epoch: what is behind ``partial_fit``."""
