@@ -19,6 +19,7 @@ from tinynn.testing import LawError, check_gradients
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PICTURES = {
     "custom_layer": [],
+    "diabetes": [],
     "digits": ["digits.png"],
     "digits_trainer": ["digits_trainer.png"],
     "document_network": [],
@@ -28,6 +29,7 @@ PICTURES = {
     "regression": ["regression.png"],
 }
 SHORTER = {  # the whole of it runs below
+    "diabetes": ["--seeds", "2"],
     "digits": ["--epochs", "2"],
     "nonlinearities": ["--epochs", "1", "--depths", "2", "3"],
 }
@@ -252,6 +254,41 @@ def test_first_backward_would_notice_a_broken_law(load: Load, monkeypatch: pytes
     monkeypatch.setattr(example.Weighted, "__deepcopy__", lambda layer, memo: layer, raising=False)
     with pytest.raises(LawError, match="a deepcopy is a twin"):
         example.main()
+
+
+# Diabetes
+
+
+def test_diabetes_is_told_as_well_as_by_the_network_of_scikit_learn(
+    load: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    example = load("diabetes")
+    monkeypatch.setattr(example, "WIDTHS", [5])
+    monkeypatch.setattr(example, "PENALTIES", [10.0, 30.0])
+    scores = example.main(["--seeds", "3"])
+    means = {name: np.mean(values) for name, values in scores.items()}
+    assert abs(means["TinyRegressor, tanh"] - means["MLPRegressor, tanh"]) < 0.01
+    assert all(0.45 < value < 0.55 for value in means.values())
+    printed = capsys.readouterr().out
+    for name, values in scores.items():
+        line = next(line for line in printed.splitlines() if line.startswith(name))
+        assert f"mean {np.mean(values):.3f}, spread {np.std(values, ddof=1):.3f}" in line
+
+
+def test_diabetes_holds_the_same_patients_out_for_everybody(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    example = load("diabetes")
+    seen = []
+
+    def score(search: object, x: object, y: object, cv: object) -> object:
+        seen.append([[part.tolist() for part in parts] for parts in cv.split(x)])  # type: ignore[attr-defined]
+        return np.zeros(5)
+
+    monkeypatch.setattr(example, "cross_val_score", score)
+    example.scores_of(0)
+    assert len(seen) == 4
+    assert all(folds == seen[0] for folds in seen)
+    example.scores_of(1)
+    assert seen[-1] != seen[0]
 
 
 # Nonlinearities
