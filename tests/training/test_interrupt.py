@@ -34,10 +34,13 @@ def press_at(batch, epoch=1, times=1):
 
 @pytest.fixture(autouse=True)
 def _handler():
-    """The handler is the same after each test as before it."""
-    before = signal.getsignal(signal.SIGINT)
-    yield
-    assert signal.getsignal(signal.SIGINT) is before
+    """The handler is Python's own, which it is not in the background, and is the same after each test as before it."""
+    outside = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, outside)
 
 
 def test_ctrl_c_ends_training_after_the_step_with_the_history():

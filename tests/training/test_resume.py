@@ -222,6 +222,28 @@ def test_a_state_from_before_the_first_fit_is_taken_up():
     assert twin.trainer.history.history == whole.trainer.history.history
 
 
+def test_what_a_loss_remembers_goes_on_as_well():
+    class Relative(nn.MSELoss):
+        """The squared error by the number of calls so far."""
+
+        def __init__(self):
+            super().__init__()
+            self.calls = nn.Buffer(0.0)
+
+        def forward(self, prediction, target):
+            self.calls.data += 1
+            return super().forward(prediction, target) / self.calls.data
+
+    def build():
+        model = nn.Linear(5, 1, rng=np.random.default_rng(0))
+        return nn.Trainer(model, Relative(), nn.SGD(model.parameters(), lr=0.0))
+
+    first, again = build(), build()
+    losses = [first.step(X[:3], X[:3, :1]) for _ in range(3)]
+    again.load_state_dict(first.state_dict())
+    assert again.step(X[:3], X[:3, :1]) == pytest.approx(losses[0] / 4, rel=1e-12)
+
+
 def test_generators_are_restored_for_steps_by_hand():
     states, losses = [], []
     for seed in (0, 1):
