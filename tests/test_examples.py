@@ -259,6 +259,7 @@ def test_first_backward_would_notice_a_broken_law(load: Load, monkeypatch: pytes
 # Diabetes
 
 
+@pytest.mark.filterwarnings("ignore:.*`disp` and `iprint`:DeprecationWarning")  # what scikit-learn 1.6 asks of SciPy
 def test_diabetes_is_told_as_well_as_by_the_network_of_scikit_learn(
     load: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -235,6 +235,15 @@ def test_epochs_one_by_one_are_the_epochs_of_a_fit(options):
     assert one.best_loss_ == min(one.loss_curve_)
 
 
+def test_the_best_loss_is_not_always_the_last_one():
+    regressor = TinyRegressor(learning_rate_init=0.5, random_state=0)
+    for _ in range(10):
+        regressor.partial_fit(X, Y)
+        assert regressor.best_loss_ == min(regressor.loss_curve_)
+        assert regressor.loss_ == regressor.loss_curve_[-1]
+    assert regressor.loss_curve_ != sorted(regressor.loss_curve_, reverse=True)
+
+
 @pytest.mark.parametrize("solver", ["adam", "sgd"])
 def test_a_pickle_goes_on_where_the_estimator_was(solver):
     one = TinyRegressor(solver=solver, batch_size=8, random_state=0)
@@ -291,16 +300,26 @@ def test_the_end_of_max_iter_is_told(solver):
     assert [warning.filename for warning in caught] == [__file__]
 
 
-class Watched(TinyClassifier):
+class Watched:
+    """Remembers what was held out."""
+
     def _split(self, x, target):
         self.parts = super()._split(x, target)
         return self.parts
 
 
+class WatchedClassifier(Watched, TinyClassifier):
+    pass
+
+
+class WatchedRegressor(Watched, TinyRegressor):
+    pass
+
+
 def test_early_stopping_ends_with_the_weights_of_the_best_score():
     x, y = make_classification(200, flip_y=0.3, random_state=0)
     options = {"learning_rate_init": 0.05, "validation_fraction": 0.2, "n_iter_no_change": 5}
-    classifier = Watched(early_stopping=True, random_state=0, **options).fit(x, y)
+    classifier = WatchedClassifier(early_stopping=True, random_state=0, **options).fit(x, y)
     learned, held_out, _, labels = classifier.parts
     assert (len(learned), len(held_out)) == (160, 40)
     scores = classifier.validation_scores_
@@ -312,15 +331,17 @@ def test_early_stopping_ends_with_the_weights_of_the_best_score():
 @short
 def test_early_stopping_holds_out_some_of_each_class_and_others_for_each_seed():
     y = np.arange(40) % 10 == 0
-    runs = [Watched(early_stopping=True, validation_fraction=0.5, max_iter=1, random_state=seed) for seed in range(5)]
+    options = {"early_stopping": True, "validation_fraction": 0.5, "max_iter": 1}
+    runs = [WatchedClassifier(**options, random_state=seed) for seed in range(5)]
     held_out = [run.fit(X, y).parts[1] for run in runs]
     assert [run.parts[3].sum() for run in runs] == [2] * 5
     assert len({rows.tobytes() for rows in held_out}) == 5
 
 
 def test_early_stopping_of_a_regressor_watches_the_score():
-    regressor = TinyRegressor(early_stopping=True, random_state=0, learning_rate_init=0.01).fit(X, Y3)
-    assert regressor.best_validation_score_ == max(regressor.validation_scores_)
+    regressor = WatchedRegressor(early_stopping=True, random_state=0, learning_rate_init=0.1).fit(X, Y3)
+    _, held_out, _, targets = regressor.parts
+    assert regressor.score(held_out, targets) == regressor.best_validation_score_ == max(regressor.validation_scores_)
     assert TinyRegressor(tol=1, random_state=0).fit(X, Y).validation_scores_ is None
 
 
@@ -429,10 +450,11 @@ def test_data_are_left_alone_and_the_model_is_a_sequential():
     regressor = TinyRegressor((4, 6), "arctan_sigmoid", max_iter=2).fit(x, y)
     np.testing.assert_array_equal(x, X)
     np.testing.assert_array_equal(y, Y3)
+    assert not regressor.model_.training
+    assert not TinyRegressor(solver="lbfgs", tol=1.0).fit(x, y).model_.training
     assert repr(regressor.model_).replace("\n ", "") == (
         "Sequential( (0): Linear(3, 4) (1): ArctanSigmoid() (2): Linear(4, 6) (3): ArctanSigmoid() (4): Linear(6, 3)\n)"
     )
-    assert not regressor.model_.training
 
 
 # What goes wrong
