@@ -1,5 +1,7 @@
 """Mini-batches: every sample once, in order or in a drawn one, copied only where that is needed."""
 
+import mmap
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -92,3 +94,279 @@ def test_masked_data_is_refused():
 
 def test_repr_and_public_name():
     assert repr(nn.data.batches(X, Y, 4)) == "<3 batches of 4 from 10 samples>"
+
+
+# Data sets and loaders
+
+
+def test_a_data_set_gives_rows_and_batches():
+    dataset = nn.ArrayDataset(X, Y.tolist())
+    assert len(dataset) == 10
+    for index in (3, slice(2, 5), [4, 1], np.array([0, 9])):
+        xs, ys = dataset[index]
+        np.testing.assert_array_equal(xs, X[index])
+        np.testing.assert_array_equal(ys, Y[index])
+    assert len(nn.ArrayDataset(X)[0]) == 1
+    assert repr(dataset) == "ArrayDataset(float64 (10, 2), int64 (10,))"
+
+
+class Indexed:
+    """Samples one by one."""
+
+    def __len__(self):
+        return len(X)
+
+    def __getitem__(self, index):
+        assert isinstance(index, int)
+        return X[index], Y[index]
+
+
+class Whole(Indexed):
+    """Batches at once."""
+
+    takes_index_arrays = True
+
+    def __getitem__(self, indices):
+        assert isinstance(indices, (slice, np.ndarray))
+        return X[indices], Y[indices]
+
+
+class Stream:
+    """Samples in a row."""
+
+    def __iter__(self):
+        return zip(X, Y, strict=True)
+
+
+SOURCES = {
+    "arrays": lambda: (X, Y),
+    "lists": lambda: (X.tolist(), Y.tolist()),
+    "ArrayDataset": lambda: nn.ArrayDataset(X, Y),
+    "samples by index": Indexed,
+    "list of samples": lambda: list(zip(X, Y, strict=True)),
+    "batches by index": Whole,
+    "stream": Stream,
+}
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("batch_size", [1, 3, 5, 10, 11])
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_loader_gives_the_batches_of_any_source(source, batch_size, drop_last):
+    loader = nn.DataLoader(SOURCES[source](), batch_size, drop_last=drop_last)
+    expected = list(batches(X, Y, batch_size, drop_last=drop_last))
+    for _ in range(2):
+        found = list(loader)
+        assert len(found) == len(expected)
+        for pair, other in zip(found, expected, strict=True):
+            assert isinstance(pair, tuple)
+            for array, same in zip(pair, other, strict=True):
+                np.testing.assert_array_equal(array, same)
+    if source != "stream":
+        assert len(loader) == len(expected)
+
+
+@pytest.mark.parametrize("source", [name for name in SOURCES if name != "stream"])
+def test_a_loader_and_batches_share_one_shuffling(source):
+    loader = nn.DataLoader(SOURCES[source](), 3, True, rng=4)
+    plain = batches(X, Y, 3, True, 4)
+    for _ in range(3):
+        assert [ys.tolist() for _, ys in loader] == [ys.tolist() for _, ys in plain]
+
+
+def test_a_single_array_gives_arrays():
+    assert [xs.tolist() for xs in nn.DataLoader(np.arange(3), 2)] == [[0, 1], [2]]
+    assert [xs.tolist() for xs in nn.DataLoader([1, 2, 3], 2)] == [[1, 2], [3]]
+
+
+def test_batches_of_arrays_are_views_where_nothing_is_shuffled():
+    assert all(np.shares_memory(xs, X) for xs, _ in nn.DataLoader((X, Y), 4))
+    assert not any(np.shares_memory(xs, X) for xs, _ in nn.DataLoader((X, Y), 4, True))
+
+
+def test_a_transform_takes_the_place_of_each_batch():
+    pairs = nn.DataLoader((X, Y), 4, transform=lambda x, y: (2 * x, y, len(y)))
+    assert [(xs.tolist(), n) for xs, _, n in pairs] == [
+        ((2 * X[i : i + 4]).tolist(), n) for i, n in ((0, 4), (4, 4), (8, 2))
+    ]
+    assert [xs.tolist() for xs in nn.DataLoader(Y, 5, transform=np.negative)] == [
+        (-Y[:5]).tolist(),
+        (-Y[5:]).tolist(),
+    ]
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize(
+    ("source", "shuffle"),
+    [(name, shuffle) for name in SOURCES for shuffle in (False, True) if name != "stream" or not shuffle],
+)
+def test_a_loader_goes_on_in_the_middle_of_an_epoch(source, shuffle, drop_last):
+    for position in range(10):
+        rng, other = np.random.default_rng(0), np.random.default_rng(1)
+        options = {"drop_last": drop_last}
+        loader = nn.DataLoader(SOURCES[source](), 3, shuffle, rng=rng if shuffle else None, **options)
+        iterator, seen = iter(loader), []
+        for _ in range(position):
+            batch = next(iterator, None)
+            if batch is None:
+                iterator = iter(loader)
+                batch = next(iterator)
+            seen.append(batch)
+            rng.random()  # a layer shares the generator
+        state, now = loader.state_dict(), rng.bit_generator.state
+        rest = [ys.tolist() for _, ys in iterator]
+        after = [[ys.tolist() for _, ys in loader] for _ in range(2)]
+        twin = nn.DataLoader(SOURCES[source](), 3, shuffle, rng=other if shuffle else None, **options)
+        twin.load_state_dict(state)
+        other.bit_generator.state = now
+        assert [ys.tolist() for _, ys in twin] == rest
+        assert [[ys.tolist() for _, ys in twin] for _ in range(2)] == after
+        assert twin.epoch == loader.epoch
+
+
+def test_the_state_of_a_loader_holds_no_order():
+    state = nn.DataLoader((np.zeros(100_000),), 10, True, rng=0)
+    iterator = iter(state)
+    next(iterator)
+    assert len(repr(state.state_dict())) < 500
+    assert state.state_dict()["batch"] == 1
+
+
+def test_between_epochs_a_new_order_is_drawn():
+    loader, twin = (nn.DataLoader((X, Y), 4, True, rng=seed) for seed in (0, 1))
+    list(loader)
+    twin.load_state_dict(loader.state_dict())
+    twin.rng.bit_generator.state = loader.rng.bit_generator.state
+    assert order(twin) == order(loader)
+
+
+def test_the_latest_iteration_is_the_one_that_counts():
+    loader = nn.DataLoader((X, Y), 4)
+    first, second = iter(loader), iter(loader)
+    next(first)
+    next(second)
+    next(first)
+    next(first)
+    assert (loader.epoch, loader.batch) == (2, 1)
+    assert next(first, None) is None
+    assert (loader.epoch, loader.batch) == (2, 1)
+
+
+def test_generators_of_data_and_transforms_are_seen():
+    rng = [np.random.default_rng(seed) for seed in range(4)]
+
+    class Noisy(Indexed):
+        def __init__(self):
+            self.noise = rng[1]
+
+        def blur(self, x, y):
+            return x + self.noise.random(), y
+
+    def generators(dataset, transform=None):
+        return nn.DataLoader(dataset, 2, True, rng=rng[0], transform=transform).generators()
+
+    assert generators((X, Y)) == [rng[0]]
+    assert generators(Noisy()) == [rng[0], rng[1]]
+    assert generators((X, Y), Noisy().blur) == [rng[0], rng[1]]
+    assert generators((X, Y), lambda x, y: (x + rng[2].random(), y)) == [rng[0]]  # in a list: it cannot be seen
+    own = rng[2]
+    assert generators((X, Y), lambda x, y: (x + own.random(), y)) == [rng[0], own]
+    assert nn.DataLoader((X, Y)).generators() == []
+
+
+def test_memory_mapped_arrays_stay_on_the_disk(tmp_path):
+    x = np.memmap(tmp_path / "x", np.float32, "w+", shape=(12, 3))
+    x[:] = np.arange(36).reshape(12, 3)
+    np.save(tmp_path / "y.npy", np.arange(12))
+    y = np.load(tmp_path / "y.npy", mmap_mode="r")
+    dataset = nn.ArrayDataset(x, y)
+    assert all(np.shares_memory(a, b) for a, b in zip(dataset.arrays, (x, y), strict=True))
+    found = [(xs.tolist(), ys.tolist()) for xs, ys in nn.DataLoader(dataset, 5, True, rng=0)]
+    plain = batches(np.array(x), np.array(y), 5, True, 0)
+    assert found == [(xs.tolist(), ys.tolist()) for xs, ys in plain]
+
+
+@pytest.mark.parametrize(("columns", "expected"), [(100, "MADV_RANDOM"), (10_000, "MADV_NORMAL")])
+def test_the_system_is_told_not_to_read_ahead_of_small_rows_in_no_order(columns, expected):
+    heard = []
+
+    class Spy(mmap.mmap):
+        def madvise(self, advice):
+            heard.append(advice)
+
+    x = np.ndarray((4, columns), np.float32, buffer=Spy(-1, 16 * columns))
+    for loader in (nn.DataLoader(x, 2, True), nn.DataLoader((x, Y[:4]), 2), nn.DataLoader((Y[:4], x[1:, :].base), 2)):
+        heard.clear()
+        list(loader)
+        wanted = expected if loader.shuffle else "MADV_NORMAL"
+        assert heard == ([getattr(mmap, wanted)] if hasattr(mmap, wanted) else [])
+
+
+def test_repr_of_a_loader():
+    assert repr(nn.DataLoader((X, Y), 4)) == "<3 batches of 4 from 10 samples>"
+    assert repr(nn.DataLoader(Stream(), 4)) == "<batches of 4 from a Stream>"
+
+
+def halfway(**options):
+    loader = nn.DataLoader((X, Y), **{"batch_size": 4, "shuffle": True, "rng": 0, **options})
+    next(iter(loader))
+    return loader.state_dict()
+
+
+def load(state, **options):
+    return lambda: nn.DataLoader((X, Y), **{"batch_size": 4, "shuffle": True, **options}).load_state_dict(state)
+
+
+NO_RNG = {"shuffle": False, "rng": None}
+WRONG = [
+    (lambda: nn.ArrayDataset(), ValueError, "ArrayDataset expects at least one array, got none"),
+    (lambda: nn.ArrayDataset(X, 3.0), ValueError, "ArrayDataset expects array 1 of shape (N, ...), got ()"),
+    (lambda: nn.ArrayDataset(X, Y[1:], Y), ValueError,
+     "ArrayDataset expects arrays of the same length, got 10 and 9 and 10"),
+    (lambda: nn.ArrayDataset(X * 1j), TypeError,
+     "ArrayDataset expects array 0 to be an array of real numbers, got ndarray of dtype complex128"),
+    (lambda: nn.DataLoader({"x": X}), TypeError,
+     "DataLoader expects arrays, samples by index, or an iterable of samples, got a dict"),
+    (lambda: nn.DataLoader(3), TypeError,
+     "DataLoader expects arrays, samples by index, or an iterable of samples, got a int"),
+    (lambda: nn.DataLoader(np.array(3)), ValueError, "DataLoader expects an array of shape (N, ...), got ()"),
+    (lambda: nn.DataLoader(Stream(), shuffle=True), TypeError,
+     "DataLoader expects samples by index where shuffle=True, got a Stream; make it a list"),
+    (lambda: nn.DataLoader((X, Y), rng=0), TypeError,
+     "DataLoader expects rng together with shuffle=True, got shuffle=False, rng=0"),
+    (lambda: nn.DataLoader((X, Y), shuffle=True, rng="0"), TypeError,
+     "DataLoader expects rng to be a numpy.random.Generator, a seed >= 0 or None, got '0'"),
+    (lambda: nn.DataLoader((X, Y), 0), ValueError, "DataLoader expects batch_size to be a positive integer, got 0"),
+    (lambda: nn.DataLoader((X, Y), shuffle=1), TypeError, "DataLoader expects shuffle to be True or False, got 1"),
+    (lambda: nn.DataLoader((X, Y), drop_last=1), TypeError, "DataLoader expects drop_last to be True or False, got 1"),
+    (lambda: nn.DataLoader((X, Y), transform=3), TypeError,
+     "DataLoader expects transform to be a function of a batch, got 3"),
+    (lambda: len(nn.DataLoader(Stream())), TypeError,
+     "<batches of 1 from a Stream> expects a data set with a length, got a Stream"),
+    (lambda: list(nn.DataLoader([[1], [1, 2]], 2)), ValueError,
+     "DataLoader expects samples to be an array of real numbers, got a list that is ragged (…"),
+    (load({"epoch": 1}), ValueError,
+     "<3 batches of 4 from 10 samples> expects a state with epoch, batch, origin, samples, batch_size, drop_last, got "
+     "{'epoch': 1}"),
+    (load(halfway(), batch_size=5), ValueError,
+     "<2 batches of 5 from 10 samples> expects the state of a loader with batch_size=5, got 4"),
+    (load(halfway(drop_last=True)), ValueError,
+     "<3 batches of 4 from 10 samples> expects the state of a loader with drop_last=False, got True"),
+    (load({**halfway(), "samples": 9}), ValueError,
+     "<3 batches of 4 from 10 samples> expects the state of a loader with samples=10, got 9"),
+    (load(halfway(), **NO_RNG), ValueError,
+     "<3 batches of 4 from 10 samples> expects the state of a loader with shuffle=False, got shuffle=True"),
+    (load(halfway(**NO_RNG)), ValueError,
+     "<3 batches of 4 from 10 samples> expects the state of a loader with shuffle=True, got shuffle=False"),
+    (load(halfway(rng=np.random.Generator(np.random.MT19937(0)))), ValueError,
+     "<3 batches of 4 from 10 samples> expects the state of a PCG64, got that of a MT19937"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("do", "error", "message"), WRONG, ids=[row[2] for row in WRONG])
+def test_a_wrong_argument_is_refused_in_a_sentence(do, error, message):
+    with pytest.raises(error) as caught:
+        do()
+    assert isinstance(caught.value, nn.errors.TinynnError)
+    start, ellipsis, _ = message.partition("…")
+    assert str(caught.value).startswith(start) if ellipsis else str(caught.value) == message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -17,6 +18,8 @@ from tinynn.errors import ArgumentError, ArgumentTypeError, ShapeError, StateErr
 from tinynn.typing import Array, ArrayLike, Seed
 
 __all__ = ["ArrayDataset", "Batches", "DataLoader", "batches"]
+
+SMALL_ROW = 4 * 4096  # bytes in few pages: to read ahead takes longer than to read them one by one
 
 
 def batches(
@@ -200,6 +203,8 @@ class DataLoader:
         return _count(self.samples, self.batch_size, self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
+        for array in self.dataset.arrays if isinstance(self.dataset, ArrayDataset) else [self.dataset]:
+            _expect_reading(array, at_random=self.shuffle)
         order = self._begin()
         epoch = self.epoch
         for number, batch in enumerate(self._batches(order, self.batch), self.batch + 1):
@@ -319,6 +324,18 @@ def _parts(samples: int, batch_size: int, count: int, order: Array | None, first
     for start in range(first * batch_size, count * batch_size, batch_size):
         part = slice(start, min(start + batch_size, samples))
         yield part if order is None else order[part]
+
+
+def _expect_reading(array: Any, at_random: bool) -> None:
+    """Tell the system how the rows of an array will be read, if it is memory-mapped.
+
+    It reads ahead otherwise: where rows are small and come in no order, dozens of pages for the one that is needed.
+    """
+    row = array.nbytes // max(len(array), 1) if isinstance(array, np.ndarray) else 0
+    while isinstance(array, np.ndarray):
+        array = array.base
+    if isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_RANDOM"):
+        array.madvise(mmap.MADV_RANDOM if at_random and row <= SMALL_ROW else mmap.MADV_NORMAL)
 
 
 def _as_dataset(owner: str, dataset: Any) -> Any:

@@ -243,7 +243,8 @@ class TensorBoard(Callback):
     @override
     def on_fit_start(self, trainer: Any) -> None:
         purge_step = trainer.global_step + 1 if trainer.resumed else None
-        self.writer = self.writer_class(str(self.log_dir), purge_step=purge_step)
+        suffix = f".{trainer.global_step}"  # or runs that begin in the same second would share a file
+        self.writer = self.writer_class(str(self.log_dir), purge_step=purge_step, filename_suffix=suffix)
 
     @override
     def on_step_end(self, trainer: Any) -> None:

@@ -20,7 +20,7 @@ from tinynn.core.optimizer import Optimizer
 from tinynn.core.parameter import Buffer, Parameter
 from tinynn.core.passes import no_grad
 from tinynn.data import ArrayDataset, DataLoader
-from tinynn.errors import ArgumentError, ArgumentTypeError, NonFiniteError, ShapeError, StateError, expects
+from tinynn.errors import ArgumentError, ArgumentTypeError, NonFiniteError, ShapeError, StateError, TinynnError, expects
 from tinynn.optim.clipping import clip_grad_norm_
 from tinynn.optim.plateau import ReduceLROnPlateau
 from tinynn.optim.schedule import LRScheduler
@@ -241,22 +241,29 @@ class Trainer:
             self.batch = self._gathered = self._gathered_samples = 0
             self._means = Means()
         elif self._loaded["loader"] is not None:
-            states = _matched(callbacks, self._loaded["callbacks"])
-            _check_generators(self._generators(loader, validate), self._loaded["generators"])
-            own = [(callback, callback.state_dict()) for callback, _ in states]
-            try:
-                for callback, state in states:
-                    callback.load_state_dict(state)
-                loader.load_state_dict(self._loaded["loader"])
-            except BaseException:
-                for callback, state in own:
-                    callback.load_state_dict(state)
-                raise
+            with _state_errors():
+                self._take_up(self._loaded, loader, validate, callbacks)
         self.resumed = self._loaded is not None
         self.loader, self._validate, self.callbacks = loader, validate, callbacks
         self._hooks = {name: _hooks(callbacks, name) for name in HOOKS}
         self._watch_buffers()
         self.history.interrupted = self._stopping = False
+
+    def _take_up(
+        self, loaded: Mapping[str, Any], loader: DataLoader, validate: DataLoader | None, callbacks: list[Callback]
+    ) -> None:
+        """Give loader and callbacks their part of a state, or change none of them."""
+        states = _matched(callbacks, loaded["callbacks"])
+        _check_generators(self._generators(loader, validate), loaded["generators"])
+        own = [(callback, callback.state_dict()) for callback, _ in states]
+        try:
+            for callback, state in states:
+                callback.load_state_dict(state)
+            loader.load_state_dict(loaded["loader"])
+        except BaseException:
+            for callback, state in own:
+                callback.load_state_dict(state)
+            raise
 
     def _go_on(self) -> None:
         """Put all generators where they were when the run was stopped, whatever was drawn since."""
@@ -342,11 +349,11 @@ class Trainer:
             self.optimizer.zero_grad()
         grad = self.loss_fn.backward(samples) if self._weighs_batches else self.loss_fn.backward()
         self.model.backward_parameters(grad)
-        for parameter in self._parameters():
-            flat = parameter.read_grad().reshape(-1)
-            if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
-                names = [name for name, other in self.model.named_parameters() if other is parameter]
-                raise NonFiniteError(expects("Trainer", f"a finite gradient of {names[0]}", "NaN or infinity"))
+        wrong = _first_not_finite(self._parameters())
+        if wrong is not None:
+            names = [name for name, parameter in self.model.named_parameters() if parameter is wrong]
+            what = f"a finite gradient of {names[0] if names else wrong}"
+            raise NonFiniteError(expects("Trainer", what, "NaN or infinity"))
         return prediction
 
     def _update(self) -> None:
@@ -437,7 +444,11 @@ class Trainer:
         if self.metrics:
             with no_grad():
                 for name, metric in self.metrics.items():
-                    means.add(name, float(metric(prediction, target)) * samples)
+                    value = metric(prediction, target)
+                    if np.ndim(value):
+                        what = f"metric {name!r} to return a number"
+                        raise ShapeError(expects("Trainer", what, f"an array of shape {np.shape(value)}"))
+                    means.add(name, float(value) * samples)
 
     # Stopping and going on
 
@@ -479,7 +490,7 @@ class Trainer:
         if not isinstance(state_dict, Mapping) or set(state_dict) != set(own):
             given = ", ".join(map(str, state_dict)) if isinstance(state_dict, Mapping) else repr(state_dict)
             raise StateError(expects("Trainer", f"a state with {', '.join(own)}", given))
-        with self._all_or_nothing():
+        with self._all_or_nothing(), _state_errors():
             self._load(state_dict)
 
     @contextmanager
@@ -509,9 +520,9 @@ class Trainer:
             setattr(self, name, integer("Trainer", name, state[name.removeprefix("_")], low=0))
         self._lr = float(state["lr"])
         self._means.load_state_dict(state["means"])
-        if state["gradients"]:
-            for parameter, gradient in zip(self._parameters(), state["gradients"], strict=True):
-                parameter.grad = gradient
+        waiting = self._parameters() if self._gathered else []
+        for parameter, gradient in zip(waiting, state["gradients"], strict=True):
+            parameter.grad = gradient
         _put(own, state["generators"])
         self._loaded = copy.deepcopy({name: state[name] for name in ("loader", "callbacks", "generators")})
 
@@ -527,6 +538,20 @@ class Trainer:
         return f"Trainer({', '.join(type(part).__name__ for part in parts)})"
 
 
+@np.errstate(over="ignore", invalid="ignore")
+def _first_not_finite(parameters: list[Parameter]) -> Parameter | None:
+    """Return the first of the parameters whose gradient has a NaN or an infinity in it.
+
+    A product with itself is a quick look. Where that is not finite, large numbers may have overflowed, and each is
+    looked at.
+    """
+    for parameter in parameters:
+        flat = parameter.read_grad().reshape(-1)
+        if not math.isfinite(flat.dot(flat)) and not np.isfinite(flat).all():
+            return parameter
+    return None
+
+
 def _metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
     """Return metrics by name."""
     if metrics is None:
@@ -540,7 +565,7 @@ def _metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[st
     for name, metric in pairs:
         if not callable(metric):
             raise ArgumentTypeError(expects("Trainer", f"metric {name!r} to be a function", repr(metric)))
-        if not isinstance(name, str) or not name.isprintable() or name in {"", "<lambda>", "loss", "lr"}:
+        if not isinstance(name, str) or name in {"", "<lambda>", "loss", "lr"} or name.startswith("val_"):
             remedy = "write metrics={'name': function}"
             raise ArgumentError(expects("Trainer", "metrics with names of their own", repr(name), remedy))
     if len({name for name, _ in pairs}) < len(pairs):
@@ -618,6 +643,17 @@ def _matched(callbacks: list[Callback], states: list[Any]) -> list[tuple[Callbac
             actual = ", ".join(type(callback).__name__ for callback in callbacks) or "none"
             raise StateError(expects("Trainer.fit", f"a callback {name} for its state", actual, remedy))
     return pairs
+
+
+@contextmanager
+def _state_errors() -> Generator[None]:
+    """A context in which a state is taken up: whatever is wrong with it is a StateError."""
+    try:
+        yield
+    except TinynnError:
+        raise
+    except Exception as error:
+        raise StateError(expects("Trainer", "a state that it can go on from", repr(error))) from error
 
 
 def _check_generators(own: list[np.random.Generator], states: list[Any]) -> None:
