@@ -442,6 +442,9 @@ MALFORMED = {
     "lr": "fast",
     "history": 5,
     "gradients": [1.0],
+    "generators": "text",
+    "callbacks": 7,
+    "loader": ["batch"],
 }
 
 
@@ -451,7 +454,7 @@ def test_a_part_of_a_state_that_is_not_what_it_is_called_is_an_error_that_change
     trainer = simple(1)
     before = trainer.state_dict()
     with pytest.raises(TinynnError):
-        nn.load_checkpoint(trainer, "run.npz")
+        go(trainer, resume="run.npz")
     assert_equal(trainer.state_dict(), before)
 
 

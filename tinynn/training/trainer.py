@@ -241,22 +241,29 @@ class Trainer:
             self.batch = self._gathered = self._gathered_samples = 0
             self._means = Means()
         elif self._loaded["loader"] is not None:
-            states = _matched(callbacks, self._loaded["callbacks"])
-            _check_generators(self._generators(loader, validate), self._loaded["generators"])
-            own = [(callback, callback.state_dict()) for callback, _ in states]
-            try:
-                for callback, state in states:
-                    callback.load_state_dict(state)
-                loader.load_state_dict(self._loaded["loader"])
-            except BaseException:
-                for callback, state in own:
-                    callback.load_state_dict(state)
-                raise
+            with _state_errors():
+                self._take_up(self._loaded, loader, validate, callbacks)
         self.resumed = self._loaded is not None
         self.loader, self._validate, self.callbacks = loader, validate, callbacks
         self._hooks = {name: _hooks(callbacks, name) for name in HOOKS}
         self._watch_buffers()
         self.history.interrupted = self._stopping = False
+
+    def _take_up(
+        self, loaded: Mapping[str, Any], loader: DataLoader, validate: DataLoader | None, callbacks: list[Callback]
+    ) -> None:
+        """Give loader and callbacks their part of a state, or change none of them."""
+        states = _matched(callbacks, loaded["callbacks"])
+        _check_generators(self._generators(loader, validate), loaded["generators"])
+        own = [(callback, callback.state_dict()) for callback, _ in states]
+        try:
+            for callback, state in states:
+                callback.load_state_dict(state)
+            loader.load_state_dict(loaded["loader"])
+        except BaseException:
+            for callback, state in own:
+                callback.load_state_dict(state)
+            raise
 
     def _go_on(self) -> None:
         """Put all generators where they were when the run was stopped, whatever was drawn since."""
@@ -483,7 +490,7 @@ class Trainer:
         if not isinstance(state_dict, Mapping) or set(state_dict) != set(own):
             given = ", ".join(map(str, state_dict)) if isinstance(state_dict, Mapping) else repr(state_dict)
             raise StateError(expects("Trainer", f"a state with {', '.join(own)}", given))
-        with self._all_or_nothing():
+        with self._all_or_nothing(), _state_errors():
             self._load(state_dict)
 
     @contextmanager
@@ -492,12 +499,10 @@ class Trainer:
         own, loaded = self.state_dict(), self._loaded
         try:
             yield
-        except BaseException as error:
+        except BaseException:
             self._load(own)
             self._loaded = loaded
-            if isinstance(error, TinynnError) or not isinstance(error, Exception):
-                raise
-            raise StateError(expects("Trainer", "a state that it can go on from", repr(error))) from error
+            raise
 
     def _load(self, state: Mapping[str, Any]) -> None:
         if (state["scheduler"] is None) != (self.scheduler is None):
@@ -638,6 +643,17 @@ def _matched(callbacks: list[Callback], states: list[Any]) -> list[tuple[Callbac
             actual = ", ".join(type(callback).__name__ for callback in callbacks) or "none"
             raise StateError(expects("Trainer.fit", f"a callback {name} for its state", actual, remedy))
     return pairs
+
+
+@contextmanager
+def _state_errors() -> Generator[None]:
+    """A context in which a state is taken up: whatever is wrong with it is a StateError."""
+    try:
+        yield
+    except TinynnError:
+        raise
+    except Exception as error:
+        raise StateError(expects("Trainer", "a state that it can go on from", repr(error))) from error
 
 
 def _check_generators(own: list[np.random.Generator], states: list[Any]) -> None:
