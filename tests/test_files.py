@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import re
 import stat
 import sys
 import tracemalloc
@@ -127,6 +128,27 @@ def test_a_file_from_a_machine_of_the_other_byte_order_comes_out_in_that_of_this
         values = np.array([1.5, -2.5], f"{order}f8")
         (tmp_path / "state.npz").write_bytes(of_one_array(npy((2,), values.dtype, values.tobytes())))
         assert soak.same(nn.load(tmp_path / "state.npz"), np.array([1.5, -2.5]))
+
+
+def test_arrays_are_found_under_any_key_by_names_that_any_zip_program_can_handle(tmp_path):
+    keys = ["a\0b", "a\0c", "a/b", "..", "a\\b", "C:", "größer", "a b", "a_b", "", 1, "1", "a.npy", "structure.json"]
+    state = {key: np.array(index) for index, key in enumerate(keys)}
+    nn.save(state, tmp_path / "state.npz")
+    assert soak.same(nn.load(tmp_path / "state.npz"), state)
+    with soak.zipfile.ZipFile(tmp_path / "state.npz") as file:
+        names = file.namelist()[:-1]
+    assert len({name.casefold() for name in names}) == len(keys)
+    assert all(re.fullmatch(r"arrays/[\w.+~-]*\.npy", name) for name in names)
+
+
+def test_large_arrays_get_the_header_that_zip_files_have_for_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(soak.zipfile, "ZIP64_LIMIT", 1000)  # instead of 2 GB
+    state = {"large": np.arange(200.0), "small": np.arange(2.0)}
+    nn.save(state, tmp_path / "state.npz")
+    monkeypatch.undo()
+    assert soak.same(nn.load(tmp_path / "state.npz"), state)
+    with np.load(tmp_path / "state.npz") as file:
+        assert soak.same(file["arrays/large"], state["large"])
 
 
 def test_integers_and_names_of_any_length_are_kept(tmp_path):
@@ -513,15 +535,23 @@ def test_a_file_system_that_has_no_syncing_of_folders_is_no_error(folder, monkey
 
 def test_the_file_is_synced_before_it_takes_the_place_and_the_folder_after(folder, monkeypatch):
     steps = []
-    replace, fsync = Path.replace, os.fsync
-    monkeypatch.setattr(Path, "replace", lambda path, target: (steps.append("replace"), replace(path, target)))
-    monkeypatch.setattr(
-        os,
-        "fsync",
-        lambda number: (steps.append("folder" if stat.S_ISDIR(os.fstat(number).st_mode) else "file"), fsync(number)),
-    )
-    nn.save([1], "old.npz")
-    assert steps == ["file", "replace", "folder"]
+    replaced, synced = Path.replace, os.fsync
+
+    def replace(path, target):
+        steps.append("replaced")
+        replaced(path, target)
+
+    def fsync(descriptor):
+        status = os.fstat(descriptor)
+        steps.append("folder" if stat.S_ISDIR(status.st_mode) else status.st_size)
+        synced(descriptor)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(os, "fsync", fsync)
+    for suffix in FORMATS:
+        nn.save(OLD, f"old.{suffix}")
+        assert steps == [Path(f"old.{suffix}").stat().st_size, "replaced", "folder"]
+        steps.clear()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, ZeroDivisionError])
@@ -568,15 +598,17 @@ def test_a_symbolic_link_stays_one_and_its_file_is_written(folder):
 
 
 def test_what_dead_writers_left_is_removed_and_what_living_ones_write_is_not(folder):
-    dead, living, other = (Path(f".tinynn-{name}.tmp") for name in ("dead", "living", "other"))
+    dead, living, other, link = (Path(f".tinynn-{name}.tmp") for name in ("dead", "living", "other", "link"))
     dead.write_bytes(b"half")
     other.mkdir()
+    link.symlink_to("old.npz")
     with living.open("x+b") as file:
         atomic.lock(file.fileno(), wait=False)
         nn.save([1], "old.npz")
         assert not dead.exists()
         assert living.exists()
         assert other.exists()
+        assert link.is_symlink()
     nn.save([1], "old.npz")
     assert not living.exists()
 
@@ -651,6 +683,16 @@ def test_weights_of_pytorch_go_through_our_files_unchanged(tmp_path):
     assert state["1.num_batches_tracked"].shape == ()
 
 
+def test_metadata_name_tied_arrays_and_nothing_else(tmp_path):
+    array = {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}
+    header = {"__metadata__": {"format": "pt", "b": "pt", "c": "pt", "d": "nothing"}, "pt": array}
+    (tmp_path / "state.safetensors").write_bytes(safetensors(header, np.float32(1).tobytes()))
+    loaded = nn.load(tmp_path / "state.safetensors")
+    assert sorted(loaded) == ["b", "c", "pt"]
+    loaded["b"] += 1
+    assert [loaded[name].item() for name in ("b", "c", "pt")] == [2, 1, 1]
+
+
 # What is not saved
 
 
@@ -687,6 +729,8 @@ REFUSED_BY_SAFETENSORS = {
     "number": ({"a": 1.0}, "a float at 'a'"),
     "scalar": ({"a": np.float64(1)}, "a float64 at 'a'"),
     "complex": ({"a": np.ones(2, complex)}, "an array of dtype complex128 at 'a'"),
+    "objects": ({"a": np.array([None])}, "an array of dtype object at 'a'"),
+    "mask": ({"a": np.ma.array([1, 2], mask=[0, 1])}, "a MaskedArray at 'a'"),
     "long double": ({"a": np.ones(2, np.longdouble)}, f"an array of dtype {np.dtype(np.longdouble)} at 'a'"),
     "key": ({1: np.ones(2)}, "the name 1"),
     "metadata": ({"__metadata__": np.ones(2)}, "the name '__metadata__'"),

@@ -116,7 +116,7 @@ def to_safetensors(state: Any) -> bytes:
             raise ArgumentTypeError(expects("save", what, f"the name {name!r}", remedy))
         if not isinstance(value, np.ndarray) or not is_real(value) or value.dtype.itemsize > 8:
             raise ArgumentTypeError(expects("save", what, f"{described(value)} at {name!r}", remedy))
-        arrays[name] = value.astype(value.dtype.newbyteorder("<"), order="C", copy=False)  # others come out garbled
+        arrays[name] = np.asarray(value, order="C")  # safetensors garbles any other
     content: bytes = numpy.save(arrays)
     return content
 
@@ -133,6 +133,6 @@ def from_safetensors(content: bytes) -> dict[str, Array]:
     metadata = header.pop("__metadata__", None) or {}
     if any(entry["dtype"] == "BF16" for entry in header.values()):
         raise ValueError("bfloat16, which NumPy does not have; in PyTorch, save model.float()")
-    arrays = {name: np.array(value) for name, value in numpy.load(content).items()}
+    arrays: dict[str, Array] = numpy.load(content)
     others = {name: kept for name, kept in metadata.items() if kept in arrays and name not in arrays}
     return arrays | {name: arrays[kept].copy() for name, kept in others.items() if name != "format"}
