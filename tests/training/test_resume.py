@@ -131,12 +131,13 @@ def test_a_run_goes_on_exactly_from_every_point(optimizer, schedule, shared):
 def test_a_run_with_arrays_goes_on_whatever_seed_it_is_given():
     def build(seed):
         model = nn.Linear(5, 3, rng=np.random.default_rng(seed))
-        return nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1))
+        return nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1), accumulate=2)
 
     whole, again, states = build(0), build(1), []
     keep = nn.LambdaCallback(on_batch_end=lambda t: states.append(t.state_dict()))
     whole.fit(TRAIN, 3, 4, callbacks=keep, rng=5, progress=False)
-    again.load_state_dict(states[11])
+    assert states[10]["gathered"] == 1
+    again.load_state_dict(states[10])  # it is a copy, though training went on
     again.fit(TRAIN, 3, 4, rng=6, progress=False)
     assert again.history.history == whole.history.history
     assert_equal(again.model.state_dict(), whole.model.state_dict())
@@ -220,6 +221,28 @@ def test_a_state_from_before_the_first_fit_is_taken_up():
     whole.fit()
     twin.fit()
     assert twin.trainer.history.history == whole.trainer.history.history
+
+
+def test_what_a_loss_remembers_goes_on_as_well():
+    class Relative(nn.MSELoss):
+        """The squared error by the number of calls so far."""
+
+        def __init__(self):
+            super().__init__()
+            self.calls = nn.Buffer(0.0)
+
+        def forward(self, prediction, target):
+            self.calls.data += 1
+            return super().forward(prediction, target) / self.calls.data
+
+    def build():
+        model = nn.Linear(5, 1, rng=np.random.default_rng(0))
+        return nn.Trainer(model, Relative(), nn.SGD(model.parameters(), lr=0.0))
+
+    first, again = build(), build()
+    losses = [first.step(X[:3], X[:3, :1]) for _ in range(3)]
+    again.load_state_dict(first.state_dict())
+    assert again.step(X[:3], X[:3, :1]) == pytest.approx(losses[0] / 4, rel=1e-12)
 
 
 def test_generators_are_restored_for_steps_by_hand():
