@@ -130,8 +130,9 @@ def test_gradients_whose_squares_overflow_are_good():
 
 
 def test_training_goes_on_after_the_error():
-    trainer = build(accumulate=2)
+    trainer = build(accumulate=3)
     fit(trainer, BAD)
+    assert trainer.state_dict()["gathered"] == 0
     history = trainer.fit((X, Y), 2, progress=False)
     assert len(history) == 2
     assert np.isfinite(history["loss"]).all()

@@ -131,12 +131,13 @@ def test_a_run_goes_on_exactly_from_every_point(optimizer, schedule, shared):
 def test_a_run_with_arrays_goes_on_whatever_seed_it_is_given():
     def build(seed):
         model = nn.Linear(5, 3, rng=np.random.default_rng(seed))
-        return nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1))
+        return nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1), accumulate=2)
 
     whole, again, states = build(0), build(1), []
     keep = nn.LambdaCallback(on_batch_end=lambda t: states.append(t.state_dict()))
     whole.fit(TRAIN, 3, 4, callbacks=keep, rng=5, progress=False)
-    again.load_state_dict(states[11])
+    assert states[10]["gathered"] == 1
+    again.load_state_dict(states[10])  # it is a copy, though training went on
     again.fit(TRAIN, 3, 4, rng=6, progress=False)
     assert again.history.history == whole.history.history
     assert_equal(again.model.state_dict(), whole.model.state_dict())
