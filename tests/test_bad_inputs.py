@@ -723,14 +723,14 @@ ROWS = [
      "'arctan_sigmoid', 'leaky_relu', got 'swish'"),
     # Files
     (net, lambda m: nn.save(m, "model.pt"), ValueError,
-     "save expects a path that ends in .npz or .safetensors, got 'model.pt'"),
+     "save expects a path that ends in .npz or .safetensors, got 'model.pt'; in PyTorch, save it with safetensors"),
     (net, lambda m: nn.save(m, "npz"), ValueError, "save expects a path that ends in .npz or .safetensors, got 'npz'"),
     (net, lambda m: nn.save("model.npz", m), TypeError, "save expects a path, got a Sequential"),
     (net, lambda m: nn.save([m], "model.npz"), TypeError,
      "save expects a state of dicts, lists, tuples, arrays of real numbers, numbers, text and None, "
      "got a Sequential at '0'"),
     (nothing, lambda _: nn.load("model.pt"), ValueError,
-     "load expects a path that ends in .npz or .safetensors, got 'model.pt'"),
+     "load expects a path that ends in .npz or .safetensors, got 'model.pt'; in PyTorch, save it with safetensors"),
     (nothing, lambda _: nn.load(3), TypeError, "load expects a path, got a int"),
     # Checkpoints
     (nothing, lambda _: nn.Checkpoint("run"), ValueError, "Checkpoint expects a path that ends in .npz, got 'run'"),
@@ -752,7 +752,7 @@ ROWS = [
     (nothing, lambda _: nn.Checkpoint("run.npz", keep=None), TypeError,
      "Checkpoint expects keep to be a positive integer, got None"),
     (nothing, lambda _: nn.latest_checkpoint("run.pt"), ValueError,
-     "latest_checkpoint expects a path that ends in .npz, got 'run.pt'"),
+     "latest_checkpoint expects a path that ends in .npz, got 'run.pt'; in PyTorch, save it with safetensors"),
     (nothing, lambda _: nn.load_checkpoint(None, "run.safetensors"), ValueError,
      "load_checkpoint expects a path that ends in .npz, got 'run.safetensors'"),
     (nothing, lambda _: nn.save_checkpoint(None, True), TypeError, "save_checkpoint expects a path, got a bool"),

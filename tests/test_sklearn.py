@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 import tinynn as nn
 import tinynn.sklearn
-from tinynn.errors import AnomalyError, ArgumentError, ArgumentTypeError, MissingExtraError, ShapeError
+from tinynn.errors import ArgumentError, ArgumentTypeError, MissingExtraError, NonFiniteError, ShapeError
 from tinynn.sklearn import TinyClassifier, TinyRegressor
 
 RNG = np.random.default_rng(0)
@@ -351,12 +351,14 @@ def test_a_loss_that_is_not_finite_stops_it_before_the_weights_are_touched():
     before = weights(regressor)
     with (
         np.errstate(all="ignore"),
-        pytest.raises(AnomalyError, match=r"^TinyRegressor expects a finite loss, got inf in epoch 2; scale the data"),
+        pytest.raises(
+            NonFiniteError, match=r"^TinyRegressor expects a finite loss, got inf in epoch 2; scale the data"
+        ),
     ):
         regressor.partial_fit(X * 1e200, Y)
     np.testing.assert_array_equal(weights(regressor), before)
     assert regressor.n_iter_ == 1
-    with np.errstate(all="ignore"), pytest.raises(AnomalyError, match=r"a finite loss, got (inf|nan)"):
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match=r"a finite loss, got (inf|nan)"):
         TinyRegressor(solver="lbfgs", random_state=0).fit(X * 1e200, Y)
 
 

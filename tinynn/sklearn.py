@@ -16,7 +16,7 @@ from typing_extensions import override
 
 import tinynn as nn
 from tinynn.core.arguments import boolean, choice, number, size
-from tinynn.errors import AnomalyError, ArgumentError, ArgumentTypeError, MissingExtraError, ShapeError, expects
+from tinynn.errors import ArgumentError, ArgumentTypeError, MissingExtraError, NonFiniteError, ShapeError, expects
 from tinynn.typing import Array
 
 try:
@@ -87,7 +87,7 @@ class TinyEstimator(BaseEstimator):
 
     Raises:
         ArgumentError: from `fit`, for arguments out of range.
-        AnomalyError: from `fit`, for a loss that is not finite. The weights are those before that batch.
+        NonFiniteError: from `fit`, for a loss that is not finite. The weights are those before that batch.
 
     Attributes:
         model_: the network, to be looked at, saved by its ``state_dict`` and changed.
@@ -331,7 +331,7 @@ class TinyEstimator(BaseEstimator):
         if not math.isfinite(loss):
             what, remedy = "a finite loss", "scale the data, or lower learning_rate_init"
             actual = f"{loss} in epoch {self.n_iter_ + 1}"
-            raise AnomalyError(expects(type(self).__name__, what, actual, remedy))
+            raise NonFiniteError(expects(type(self).__name__, what, actual, remedy))
 
     def _train_further(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Train for one epoch: what is behind ``partial_fit``."""

@@ -98,7 +98,8 @@ def checked(owner: str, path: str | PathLike[str], suffixes: tuple[str, ...] = S
     except TypeError:
         raise ArgumentTypeError(expects(owner, "a path", f"a {type(path).__name__}")) from None
     if place.suffix not in suffixes:
-        raise ArgumentError(expects(owner, f"a path that ends in {' or '.join(suffixes)}", repr(str(path))))
+        remedy = "in PyTorch, save it with safetensors" if place.suffix in {".pt", ".pth"} else ""
+        raise ArgumentError(expects(owner, f"a path that ends in {' or '.join(suffixes)}", repr(str(path)), remedy))
     return place
 
 

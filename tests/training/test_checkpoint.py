@@ -118,7 +118,10 @@ def test_one_command_starts_and_starts_again_until_a_run_is_done(keep, capsys):
             pass
     assert attempt > 4
     assert_equal(outcome(run), outcome(whole))
-    assert capsys.readouterr().out == "There is no checkpoint run.npz yet: training begins\n"
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == "There is no checkpoint run.npz yet: training begins"
+    assert len(others) == attempt
+    assert re.fullmatch(r"Training goes on from run(-0000000\d)?\.npz: 0 epochs and 3 batches are done", others[0])
 
 
 def test_a_run_that_is_done_returns_its_history_at_once_with_the_weights_it_ended_with():
@@ -459,6 +462,19 @@ def test_a_part_of_a_state_that_is_not_what_it_is_called_is_an_error_that_change
 
 
 # Another run
+
+
+def test_checkpoints_ahead_of_a_new_run_give_way_and_what_merely_has_such_a_name_stays():
+    go(simple(), nn.Checkpoint("run.npz", keep=3))
+    ahead = max(Path().glob("run-*.npz"))
+    nn.save({"weights": np.ones(3)}, "run-20261231.npz")
+    nn.save(nn.load(ahead), "run-20270101.npz")
+    Path("run-20270102.npz").write_bytes(b"notes")
+    with pytest.raises(BlowError):
+        go(simple(), Crash(2), nn.Checkpoint("run.npz", every_steps=1, keep=2))
+    left = {path.name for path in Path().glob("run-*.npz")}
+    assert ahead.name not in left
+    assert {"run-20261231.npz", "run-20270101.npz", "run-20270102.npz"} < left
 
 
 def deeper():

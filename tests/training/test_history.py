@@ -90,6 +90,13 @@ def test_curves_of_training_and_validation_share_axes(monkeypatch):
     )
 
 
+def test_names_are_its_keys_and_an_unknown_one_is_told_which_there_are():
+    result = history(*TWO)
+    assert list(result) == list(result.keys()) == ["loss", "val_loss", "lr"]
+    with pytest.raises(KeyError, match="'val_acc': there are loss, val_loss, lr"):
+        result["val_acc"]
+
+
 def test_repr():
     assert repr(history(*TWO)) == "<2 epochs of loss, val_loss, lr>"
     assert repr(nn.History()) == "<0 epochs of nothing>"

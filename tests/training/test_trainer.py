@@ -224,7 +224,9 @@ def test_a_model_may_take_several_inputs_and_return_several_outputs():
 
 
 def trainer_of_two():
-    return nn.Trainer(Two(), nn.MSELoss(), nn.SGD([nn.Parameter([1.0])]))
+    model = Two()
+    model.weight = nn.Parameter([1.0])
+    return nn.Trainer(model, nn.MSELoss(), nn.SGD(model.parameters()))
 
 
 def test_several_inputs_are_a_tuple():
@@ -355,6 +357,10 @@ WRONG = [
      "Trainer expects loss_fn to be a Loss, got a Sequential"),
     (lambda: nn.Trainer(network(), nn.MSELoss(), 0.1), ArgumentTypeError,
      "Trainer expects optimizer to be an Optimizer, got a float"),
+    (lambda: nn.Trainer(network(), nn.MSELoss(), other), ArgumentError,
+     "Trainer expects an optimizer of the model's parameters, got one of others only; give it model.parameters()"),
+    (lambda: trainer_of(network()).fit(X, Y), ArgumentTypeError,
+     "Trainer.fit expects data to be (x, y), got x and y; write fit((x, y), epochs=10)"),
     (build(loss_fn=nn.MSELoss(reduction="none")), ArgumentError,
      "Trainer expects a loss that is one number for a batch, got reduction='none'"),
     (build(scheduler=0.1), ArgumentTypeError, "Trainer expects scheduler to be a schedule or None, got a float"),
@@ -364,7 +370,10 @@ WRONG = [
     (build(accumulate=0), ArgumentError, "Trainer expects accumulate to be a positive integer, got 0"),
     (build(metrics=3), ArgumentTypeError,
      "Trainer expects metrics to be functions by name, or a list of them, got a int"),
-    (build(metrics={"a": 3}), ArgumentTypeError, "Trainer expects metric 'a' to be a function, got 3"),
+    (build(metrics={"a": 3}), ArgumentTypeError,
+     "Trainer expects metrics to be functions of prediction and target, got 3"),
+    (build(metrics=["accuracy"]), ArgumentTypeError,
+     "Trainer expects metrics to be functions of prediction and target, got 'accuracy'"),
     (build(metrics=[lambda p, t: 0.0]), ArgumentError,
      f"Trainer expects metrics with names of their own, got '<lambda>'{ENDS}"),
     (build(metrics=[nn.L1Loss()]), ArgumentError, f"Trainer expects metrics with names of their own, got ''{ENDS}"),

@@ -154,7 +154,8 @@ class CrossEntropyLoss(ClassLoss):
         labels = target.shape == labels_shape
         if not labels and (target.shape != logits.shape or target.dtype.kind != "f"):
             what = f"target as labels of shape {labels_shape} or as probabilities of shape {logits.shape}"
-            raise ShapeError(expects(self, what, f"{target.dtype} of shape {target.shape}"))
+            remedy = "probabilities are floating: write target.astype(float)" if target.shape == logits.shape else ""
+            raise ShapeError(expects(self, what, f"{target.dtype} of shape {target.shape}", remedy))
         if not labels and self.ignore_index >= 0:
             remedy = "only a label can be ignored"
             raise ArgumentError(expects(self, "labels, since it has an ignore_index", "probabilities", remedy))

@@ -155,7 +155,8 @@ class EarlyStopping(Callback):
     def on_epoch_end(self, trainer: Any) -> None:
         if self.monitor not in trainer.history:
             names = ", ".join(trainer.history.history)
-            remedy = "give fit a validation" if self.monitor.startswith("val_") else ""
+            validated = any(name.startswith("val_") for name in trainer.history)
+            remedy = "give fit a validation" if self.monitor.startswith("val_") and not validated else ""
             raise ArgumentError(expects("EarlyStopping", f"{self.monitor!r} in the history", names, remedy))
         current, epoch = trainer.history[self.monitor][-1], trainer.epoch - 1
         if epoch < self.start_from_epoch:

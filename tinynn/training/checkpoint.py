@@ -52,6 +52,7 @@ class Checkpoint(Callback):
         There is no checkpoint run.npz yet: training begins
         <2 epochs of loss, lr>
         >>> trainer.fit((x, y), **options, resume="run.npz")  # it is done
+        Training goes on from run.npz: 2 epochs and 0 batches are done
         <2 epochs of loss, lr>
     """
 
@@ -112,9 +113,12 @@ class Checkpoint(Callback):
         self._saved = _position(trainer)
 
     def _remove_others(self, step: int) -> None:
-        """Remove checkpoints beyond the number to keep, and those ahead of this run, which are of another."""
+        """Remove checkpoints beyond the number to keep, and those ahead of this run, which are of another.
+
+        A file that merely has such a name, ``run-20261231.npz``, stays.
+        """
         numbered = _numbered(self.path)
-        ahead = [path for number, path in numbered.items() if number > step]
+        ahead = [path for number, path in numbered.items() if number > step and _step_in(path) == number]
         older = [path for number, path in numbered.items() if number <= step]
         for path in [*ahead, *older[self.keep :]]:
             with contextlib.suppress(OSError):  # somebody reads it: the next one may remove it
@@ -207,6 +211,14 @@ def _read(owner: str, path: Path) -> Mapping[str, Any]:
     if not isinstance(state, Mapping) or "global_step" not in state:
         raise CheckpointError(expects(owner, f"{str(path)!r} to be a checkpoint", "another state"))
     return state
+
+
+def _step_in(path: Path) -> int | None:
+    """Return after how many updates a checkpoint was saved; None if it is damaged, or something else."""
+    try:
+        return int(_read("Checkpoint", path)["global_step"])
+    except (OSError, TypeError, ValueError):
+        return None
 
 
 def _candidates(place: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, KeysView, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,16 @@ class History:
         return max(map(len, self.history.values()), default=0)
 
     def __getitem__(self, name: str) -> list[float]:
+        if name not in self.history:
+            raise KeyError(f"{name!r}: there are {', '.join(self.history) or 'no epochs'}")
         return self.history[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.history)
+
+    def keys(self) -> KeysView[str]:
+        """The names."""
+        return self.history.keys()
 
     def __contains__(self, name: object) -> bool:
         return name in self.history

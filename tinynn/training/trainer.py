@@ -110,6 +110,10 @@ class Trainer:
             raise ArgumentTypeError(expects("Trainer", "scheduler to be a schedule or None", _a(scheduler)))
         if scheduler is not None and scheduler.optimizer is not optimizer:
             raise ArgumentError(expects("Trainer", "a scheduler of its optimizer", "one of another"))
+        trained = {parameter for group in optimizer.param_groups for parameter in group["params"]}
+        if trained.isdisjoint([*model.parameters(), *loss_fn.parameters()]):
+            what, remedy = "an optimizer of the model's parameters", "give it model.parameters()"
+            raise ArgumentError(expects("Trainer", what, "one of others only", remedy))
         self.model = model
         self.loss_fn = loss_fn
         self.optimizer = optimizer
@@ -154,10 +158,10 @@ class Trainer:
     ) -> History:
         """Train for some epochs, and return the history, which is that of all epochs so far.
 
-        The first Ctrl-C ends training after the current step, with ``history.interrupted`` set; the second is a
-        `KeyboardInterrupt` at once. After `load_state_dict`, or with ``resume``, a stopped run goes on where it was, in
-        the middle of an epoch if it has to be; ``epochs`` then counts from the beginning of that run. Layers are in
-        training mode meanwhile, and afterwards in the mode in which they were.
+        The first Ctrl-C ends training after the current step, with ``history.interrupted`` set and a line that says
+        so; the second is a `KeyboardInterrupt` at once. After `load_state_dict`, or with ``resume``, a stopped run goes
+        on where it was, in the middle of an epoch if it has to be; ``epochs`` then counts from the beginning of that
+        run. Layers are in training mode meanwhile, and afterwards in the mode in which they were.
 
         Args:
             data: ``(x, y)`` or a data set, of which batches are drawn in a new order for each epoch; or a `DataLoader`.
@@ -178,6 +182,10 @@ class Trainer:
             NonFiniteError: if a loss or a gradient is not finite. Parameters and buffers are as they were before that
                 batch.
         """
+        if isinstance(epochs, (np.ndarray, list)):
+            raise ArgumentTypeError(
+                expects("Trainer.fit", "data to be (x, y)", "x and y", "write fit((x, y), epochs=10)")
+            )
         epochs = size("Trainer.fit", "epochs", epochs)
         loader = _loader("Trainer.fit", data, batch_size, shuffle=True, rng=rng)
         validate = None if validation is None else _validation(validation, batch_size or loader.batch_size)
@@ -199,6 +207,8 @@ class Trainer:
                 self._call("on_fit_end")
             finally:
                 shown.close()
+        if self.history.interrupted:
+            say(f"Ctrl-C has ended training: {self.epoch} epochs and {self.batch} batches are done")
         return self.history
 
     def stop(self) -> None:
@@ -230,9 +240,11 @@ class Trainer:
     def _resume(self, path: str | PathLike[str]) -> None:
         """Take over the state in a checkpoint, if there is one."""
         try:
-            load_checkpoint(self, path)
+            found = load_checkpoint(self, path)
         except FileNotFoundError:
             say(f"There is no checkpoint {path} yet: training begins")
+        else:
+            say(f"Training goes on from {found}: {self.epoch} epochs and {self.batch} batches are done")
 
     def _begin(self, loader: DataLoader, validate: DataLoader | None, callbacks: list[Callback]) -> None:
         """Get ready for a new run, or for the rest of one that was loaded."""
@@ -564,7 +576,8 @@ def _metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[st
         raise ArgumentTypeError(expects("Trainer", "metrics to be functions by name, or a list of them", _a(metrics)))
     for name, metric in pairs:
         if not callable(metric):
-            raise ArgumentTypeError(expects("Trainer", f"metric {name!r} to be a function", repr(metric)))
+            what = "metrics to be functions of prediction and target"
+            raise ArgumentTypeError(expects("Trainer", what, repr(metric)))
         if not isinstance(name, str) or name in {"", "<lambda>", "loss", "lr"} or name.startswith("val_"):
             remedy = "write metrics={'name': function}"
             raise ArgumentError(expects("Trainer", "metrics with names of their own", repr(name), remedy))
