@@ -235,6 +235,7 @@ def test_the_state_of_a_loader_holds_no_order():
 def test_between_epochs_a_new_order_is_drawn():
     loader, twin = (nn.DataLoader((X, Y), 4, True, rng=seed) for seed in (0, 1))
     list(loader)
+    assert loader.state_dict()["origin"] is None
     twin.load_state_dict(loader.state_dict())
     twin.rng.bit_generator.state = loader.rng.bit_generator.state
     assert order(twin) == order(loader)

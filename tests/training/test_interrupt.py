@@ -76,6 +76,15 @@ def test_a_run_that_was_interrupted_may_train_on():
     assert history["loss"] == pytest.approx([history["loss"][0]] * 3, rel=1e-12)  # without the epoch cut short
 
 
+def test_early_stopping_leaves_an_interrupted_run_where_it_was():
+    trainer = build()
+    stopping = nn.EarlyStopping("loss", mode="max", patience=9)
+    trainer.fit(nn.DataLoader((X, Y), 4), 9, callbacks=[press_at(2), stopping], progress=False)
+    twin = build()
+    twin.fit(nn.DataLoader((X, Y), 4), 9, callbacks=press_at(2), progress=False)
+    np.testing.assert_array_equal(trainer.model.weight.data, twin.model.weight.data)
+
+
 def test_what_was_interrupted_goes_on_exactly():
     whole, first, again = build(), build(), build()
     whole.fit(nn.DataLoader((X, Y), 4, True, rng=0), 3, progress=False)

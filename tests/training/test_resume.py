@@ -163,6 +163,16 @@ def test_a_validation_that_draws_goes_on_as_well(shuffle):
         assert again.history.history == whole.history.history
 
 
+def test_an_epoch_that_goes_on_does_not_start_again():
+    recorder = Recorder()
+    Run(0, "SGD", "step", shared=True, patience=9).fit(recorder)
+    for state in recorder.states:
+        again, started = Run(1, "SGD", "step", shared=True, patience=9), []
+        again.trainer.load_state_dict(state)
+        again.fit(nn.LambdaCallback(on_epoch_start=lambda t, started=started: started.append(t.epoch)))
+        assert started == list(range(state["epoch"] + (state["batch"] > 0), EPOCHS))
+
+
 def test_a_run_that_was_over_stays_over_until_it_is_given_more_epochs():
     whole, twin = (Run(seed, "Adam", "step", shared=True, patience=9) for seed in (0, 1))
     whole.fit()

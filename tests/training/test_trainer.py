@@ -119,6 +119,13 @@ def test_metrics_are_given_by_name_or_as_functions():
     ]
 
 
+def test_a_metric_keeps_nothing():
+    metric = nn.L1Loss()
+    trainer_of(network(), metrics={"l1": metric}).fit((X, Y), progress=False)
+    with pytest.raises(nn.errors.PassError):
+        metric.backward()
+
+
 def test_an_update_of_each_kind_of_schedule_comes_at_its_time():
     for build, expected in (
         (lambda o: nn.StepLR(o, 1, gamma=0.5), [0.1, 0.05, 0.025]),
