@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import pickle
+import signal
 import sys
 
 import numpy as np
@@ -21,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 import tinynn as nn
 import tinynn.sklearn
-from tinynn.errors import AnomalyError, ArgumentError, ArgumentTypeError, MissingExtraError, ShapeError
+from tinynn.errors import AnomalyError, ArgumentError, ArgumentTypeError, MissingExtraError, NonFiniteError, ShapeError
 from tinynn.sklearn import TinyClassifier, TinyRegressor
 
 RNG = np.random.default_rng(0)
@@ -337,6 +338,41 @@ def test_a_loss_that_is_not_finite_stops_it_before_the_weights_are_touched():
     assert regressor.n_iter_ == 1
     with np.errstate(all="ignore"), pytest.raises(AnomalyError, match=r"a finite loss, got (inf|nan)"):
         TinyRegressor(solver="lbfgs", random_state=0).fit(X * 1e200, Y)
+
+
+def test_a_gradient_that_is_not_finite_stops_it_before_the_weights_are_touched():
+    regressor = TinyRegressor((), solver="sgd", alpha=0, random_state=0).partial_fit(X, Y)
+    regressor.model_[0].weight.data[:] = 1e-60  # whose prediction of inputs of 1e200 has a finite square
+    regressor.model_[0].bias.data[:] = 0
+    before = weights(regressor)
+    message = r"^TinyRegressor expects a finite gradient of the loss, got .* in epoch 2"
+    with np.errstate(all="ignore"), pytest.raises(NonFiniteError, match=message):
+        regressor.partial_fit(X * 1e200, np.zeros_like(Y))
+    np.testing.assert_array_equal(weights(regressor), before)
+
+
+def test_the_network_predicts_as_in_evaluation_after_an_error():
+    regressor = TinyRegressor(random_state=0).partial_fit(X, Y)
+    with np.errstate(all="ignore"), pytest.raises(AnomalyError):
+        regressor.partial_fit(X * 1e200, Y)
+    assert not any(layer.training for _, layer in regressor.model_.named_layers())
+
+
+def test_an_interrupt_ends_it_after_the_step_with_what_it_has_learned():
+    class Interrupted(TinyRegressor):
+        def _note(self, loss):
+            if len(self.loss_curve_) == 2:
+                signal.raise_signal(signal.SIGINT)
+            return super()._note(loss)
+
+    regressor = Interrupted(random_state=0)
+    with pytest.raises(KeyboardInterrupt):
+        regressor.fit(X, Y)
+    assert regressor.n_iter_ == 3
+    twin = TinyRegressor(random_state=0)
+    for _ in range(3):
+        twin.partial_fit(X, Y)
+    np.testing.assert_array_equal(regressor.predict(X), twin.predict(X))
 
 
 # Randomness
