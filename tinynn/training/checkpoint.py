@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from tinynn.core.arguments import size
-from tinynn.errors import ArgumentError, ArgumentTypeError, CheckpointError, CheckpointWarning, TinynnError, expects
+from tinynn.errors import ArgumentError, ArgumentTypeError, CheckpointError, CheckpointWarning, expects
 from tinynn.state import checked, load, save
 from tinynn.training.callbacks import Callback
 
@@ -156,12 +156,7 @@ def load_checkpoint(trainer: Any, path: str | PathLike[str]) -> Path:
         CheckpointWarning: for each damaged one that is newer.
     """
     found, state = _latest("load_checkpoint", path)
-    try:
-        _trainer("load_checkpoint", trainer).load_state_dict(state)
-    except TinynnError:
-        raise
-    except Exception as error:  # a part of the state is not what it is called
-        raise CheckpointError(expects("load_checkpoint", f"a checkpoint {str(found)!r}", repr(error))) from error
+    _trainer("load_checkpoint", trainer).load_state_dict(state)
     return found
 
 
