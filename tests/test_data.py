@@ -409,6 +409,10 @@ WRONG = [
      "<batches of 1 from a Stream> expects a data set with a length, got a Stream"),
     (lambda: list(nn.DataLoader([[1], [1, 2]], 2)), ValueError,
      "DataLoader expects samples to be an array of real numbers, got a list that is ragged (…"),
+    (lambda: list(nn.DataLoader([(1, 2), (1,)], 2)), ValueError,
+     "DataLoader expects samples that are all alike, got tuples of 2 and tuples of 1"),
+    (lambda: list(nn.DataLoader([(1, 2), np.array([1, 2])], 2)), ValueError,
+     "DataLoader expects samples that are all alike, got tuples of 2 and no tuples"),
     (load({"epoch": 1}), ValueError,
      "<3 batches of 4 from 10 samples> expects a state with epoch, batch, origin, samples, batch_size, drop_last, got "
      "{'epoch': 1}"),

@@ -393,6 +393,9 @@ def _used_by(function: Any, seen: set[int]) -> Iterator[Any]:
 
 def _stack(samples: list[Any]) -> Any:
     """Return samples as a batch: an array, or a tuple of arrays for samples that are tuples."""
+    kinds = {f"tuples of {len(sample)}" if isinstance(sample, tuple) else "no tuples": None for sample in samples}
+    if len(kinds) > 1:
+        raise ShapeError(expects("DataLoader", "samples that are all alike", " and ".join(kinds)))
     if isinstance(samples[0], tuple):
         return tuple(as_array("DataLoader", "samples", list(column)) for column in zip(*samples, strict=True))
     return as_array("DataLoader", "samples", samples)
