@@ -1,6 +1,7 @@
 """Mini-batches: every sample once, in order or in a drawn one, copied only where that is needed."""
 
 import mmap
+from functools import partial
 
 import numpy as np
 import pytest
@@ -275,6 +276,69 @@ def test_generators_of_data_and_transforms_are_seen():
     assert nn.DataLoader((X, Y)).generators() == []
 
 
+NOISE = np.random.default_rng(5)
+
+
+def noisy(x):
+    return x + NOISE.random()
+
+
+def noisy_at_most(depth, x):
+    return noisy_at_most(depth - 1, noisy(x)) if depth else x
+
+
+class NoisyCall:
+    def __call__(self, x, y):
+        return noisy(x), y
+
+    def method(self, x, y):
+        return x + NOISE.random(), y
+
+
+TRANSFORMS = {
+    "default": lambda x, y, rng=NOISE: (x + rng.random(), y),
+    "keyword": partial(lambda x, y, *, rng: (x + rng.random(), y), rng=NOISE),
+    "argument": partial(lambda rng, x, y: (x + rng.random(), y), NOISE),
+    "function": lambda x, y: (noisy(x), y),
+    "function of itself": lambda x, y: (noisy_at_most(2, x), y),
+    "partial of a function": partial(lambda factor, x, y: (factor * noisy(x), y), 2),
+    "object": NoisyCall(),
+    "method": NoisyCall().method,
+    "method of a generator": NOISE.permuted,
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_a_generator_is_seen_wherever_a_transform_has_it_from(transform):
+    assert nn.DataLoader((X, Y), transform=transform).generators() == [NOISE]
+
+
+def test_a_transform_may_work_in_place():
+    """Batches of what is not shuffled would be views, and each epoch would change the data once more."""
+
+    def halve(x, y):
+        x *= 0.5
+        return x, y
+
+    x = X.copy()
+    for _ in range(2):
+        assert np.array_equal(np.concatenate([xs for xs, _ in nn.DataLoader((x, Y), 4, transform=halve)]), X / 2)
+    list(nn.DataLoader(x, 4, transform=lambda xs: xs.fill(0)))
+    assert np.array_equal(x, X)
+
+
+def test_a_loader_apart_begins_an_epoch_and_leaves_the_other_where_it_is():
+    loader = nn.DataLoader((X, Y), 4, True, rng=0)
+    next(batches := iter(loader))
+    before = loader.state_dict()
+    assert len(list(loader.apart())) == 3
+    assert loader.state_dict() == before
+    again = nn.DataLoader((X, Y), 4, True, rng=1)
+    again.load_state_dict(before)
+    assert len(list(again.apart())) == 3  # all of an epoch, not the rest of the one that was interrupted
+    assert [ys.tolist() for _, ys in again] == [ys.tolist() for _, ys in batches]
+
+
 def test_memory_mapped_arrays_stay_on_the_disk(tmp_path):
     x = np.memmap(tmp_path / "x", np.float32, "w+", shape=(12, 3))
     x[:] = np.arange(36).reshape(12, 3)
@@ -346,6 +410,10 @@ WRONG = [
      "<batches of 1 from a Stream> expects a data set with a length, got a Stream"),
     (lambda: list(nn.DataLoader([[1], [1, 2]], 2)), ValueError,
      "DataLoader expects samples to be an array of real numbers, got a list that is ragged (…"),
+    (lambda: list(nn.DataLoader([(1, 2), (1,)], 2)), ValueError,
+     "DataLoader expects samples that are all alike, got tuples of 2 and tuples of 1"),
+    (lambda: list(nn.DataLoader([(1, 2), np.array([1, 2])], 2)), ValueError,
+     "DataLoader expects samples that are all alike, got tuples of 2 and no tuples"),
     (load({"epoch": 1}), ValueError,
      "<3 batches of 4 from 10 samples> expects a state with epoch, batch, origin, samples, batch_size, drop_last, got "
      "{'epoch': 1}"),

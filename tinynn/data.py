@@ -6,6 +6,7 @@ import copy
 import inspect
 import mmap
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -155,8 +156,9 @@ class DataLoader:
         shuffle: whether to draw a new order in each epoch.
         drop_last: whether a smaller last batch is left out.
         rng: where the orders come from: a generator, a seed, or None for fresh randomness.
-        transform: a function that is called with each batch, ``transform(x, y)``, and returns what takes its place. A
-            generator that it draws from is saved and restored by a trainer, if `generators` sees it.
+        transform: a function that is called with each batch, ``transform(x, y)``, and returns what takes its place. It
+            may work in place. A generator that it draws from is saved and restored by a trainer, if `generators` sees
+            it.
 
     Raises:
         ArgumentTypeError: for what is no data set, and for a generator or shuffling where there is nothing to shuffle.
@@ -247,7 +249,9 @@ class DataLoader:
         whole = isinstance(self.dataset, np.ndarray) or getattr(self.dataset, "takes_index_arrays", False)
         for part in _parts(self.samples, self.batch_size, len(self), order, first):
             if whole:
-                yield self.dataset[part]
+                batch = self.dataset[part]
+                views = self.transform is not None and order is None  # a transform may work in place
+                yield copy.deepcopy(batch) if views else batch
             else:
                 indices = range(part.start, part.stop) if isinstance(part, slice) else part.tolist()
                 yield _stack([self.dataset[index] for index in indices])
@@ -255,14 +259,17 @@ class DataLoader:
     def generators(self) -> list[np.random.Generator]:
         """Return the generators that batches depend on: its own, and those that data set and transform hold.
 
-        They are seen in attributes, and in variables that a transform uses as a function.
+        They are seen in attributes; of a function in the variables that it uses, in arguments that it has by default or
+        by `functools.partial`, and in the functions of its own module that it calls.
         """
-        owners = (self.dataset, self.transform, getattr(self.transform, "__self__", None))
-        held = [value for owner in owners for value in getattr(owner, "__dict__", {}).values()]
-        if inspect.isfunction(self.transform):
-            used = inspect.getclosurevars(self.transform)
-            held += [*used.nonlocals.values(), *used.globals.values()]
-        return [value for value in (self.rng, *held) if isinstance(value, np.random.Generator)]
+        held = [self.rng, *_attributes(self.dataset), *_used_by(self.transform, set())]
+        return list({id(value): value for value in held if isinstance(value, np.random.Generator)}.values())
+
+    def apart(self) -> DataLoader:
+        """Return a loader of the same data that begins an epoch, and leaves this one where it is."""
+        loader = copy.copy(self)
+        loader._interrupted = False
+        return loader
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the loader is.
@@ -358,8 +365,37 @@ def _has_index(dataset: Any) -> bool:
     return hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")
 
 
+def _attributes(value: Any) -> Iterable[Any]:
+    """Return what an object holds."""
+    return getattr(value, "__dict__", {}).values()
+
+
+def _used_by(function: Any, seen: set[int]) -> Iterator[Any]:
+    """Yield what a function, or an object in the place of one, works with."""
+    if id(function) in seen:
+        return
+    seen.add(id(function))
+    if isinstance(function, partial):
+        yield from (*function.args, *function.keywords.values())
+        yield from _used_by(function.func, seen)
+    elif inspect.isfunction(function):
+        variables = inspect.getclosurevars(function)
+        used = [*variables.nonlocals.values(), *variables.globals.values()]
+        yield from (*used, *(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
+        for other in used:
+            if inspect.isfunction(other) and other.__module__ == function.__module__:
+                yield from _used_by(other, seen)
+    elif function is not None:
+        owner = getattr(function, "__self__", function)
+        yield from (owner, *_attributes(owner))
+        yield from _used_by(getattr(function, "__func__", type(function).__call__), seen)
+
+
 def _stack(samples: list[Any]) -> Any:
     """Return samples as a batch: an array, or a tuple of arrays for samples that are tuples."""
+    kinds = {f"tuples of {len(sample)}" if isinstance(sample, tuple) else "no tuples": None for sample in samples}
+    if len(kinds) > 1:
+        raise ShapeError(expects("DataLoader", "samples that are all alike", " and ".join(kinds)))
     if isinstance(samples[0], tuple):
         return tuple(as_array("DataLoader", "samples", list(column)) for column in zip(*samples, strict=True))
     return as_array("DataLoader", "samples", samples)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any, ClassVar, Self
 
@@ -87,7 +88,8 @@ class TinyEstimator(BaseEstimator):
 
     Raises:
         ArgumentError: from `fit`, for arguments out of range.
-        NonFiniteError: from `fit`, for a loss that is not finite. The weights are those before that batch.
+        NonFiniteError: from `fit`, for a loss or a gradient that is not finite. The weights are those before that
+            batch.
 
     Attributes:
         model_: the network, to be looked at, saved by its ``state_dict`` and changed.
@@ -267,7 +269,8 @@ class TinyEstimator(BaseEstimator):
 
         options = {"maxiter": self.max_iter, "gtol": self.tol}
         result = nn.minimize(self.model_, self._penalized(), x, target, callback=record, options=options)
-        self._check_finite(result.fun)
+        if not math.isfinite(result.fun):
+            raise self._not_finite(float(result.fun))
         self.loss_ = self.best_loss_ = float(result.fun)  # which was never noted if the start was a minimum
         if not result.success:
             self._warn(f"L-BFGS stopped after {result.nit} iterations: {result.message}")
@@ -277,11 +280,13 @@ class TinyEstimator(BaseEstimator):
         if self.early_stopping:
             x, held_out, target, held_out_target = self._split(x, target)
             self.validation_scores_ = []
-        best, idle = math.inf, 0
-        for _ in range(self.max_iter):
-            value = self._train_epoch(x, target)
+        best, idle, weights = math.inf, 0, self.model_.state_dict()
+
+        def watch(trainer: nn.Trainer) -> None:
+            nonlocal best, idle, weights
+            value = self.loss_
             if self.validation_scores_ is not None:
-                score = self._score(self._forward(held_out), held_out_target)
+                score = self._score(trainer.predict(held_out, len(held_out)), held_out_target)
                 self.validation_scores_.append(score)
                 value = -score
             idle = 0 if value <= best - self.tol else idle + 1
@@ -289,8 +294,10 @@ class TinyEstimator(BaseEstimator):
                 best = value
                 weights = self.model_.state_dict() if self.early_stopping else {}
             if idle > self.n_iter_no_change:
-                break
-        else:
+                trainer.stop()
+
+        self._train(x, target, self.max_iter, watch)
+        if idle <= self.n_iter_no_change:
             self._warn(f"{self.max_iter} epochs are over before it has settled; raise max_iter")
         if self.early_stopping:
             self.model_.load_state_dict(weights)
@@ -310,28 +317,32 @@ class TinyEstimator(BaseEstimator):
             raise ArgumentError(expects(type(self).__name__, what, len(parts[1]), remedy))
         return parts
 
-    def _train_epoch(self, x: Array, target: Array) -> float:
-        """Go over the samples once, and return the mean of the losses on the way."""
-        loss_fn, optimizer = self._penalized(), self.optimizer_
-        batch_size = min(200, len(x)) if self.batch_size == "auto" else int(self.batch_size)
-        total = 0.0
-        self.model_.train()
-        rng = self._rng if self.shuffle else None
-        for xs, targets in nn.data.batches(x, target, batch_size, bool(self.shuffle), rng):
-            loss = loss_fn(self.model_(xs), targets).item()
-            self._check_finite(loss)
-            optimizer.zero_grad()
-            self.model_.backward_parameters(loss_fn.backward())
-            optimizer.step()
-            total += loss * len(xs)
-        self.model_.eval()
-        return self._note(total / len(x))
+    def _train(
+        self, x: Array, target: Array, epochs: int = 1, watch: Callable[[nn.Trainer], None] | None = None
+    ) -> None:
+        """Go over the samples some times, note the mean of the losses of each, and let ``watch`` end it."""
 
-    def _check_finite(self, loss: float) -> None:
-        if not math.isfinite(loss):
-            what, remedy = "a finite loss", "scale the data, or lower learning_rate_init"
-            actual = f"{loss} in epoch {self.n_iter_ + 1}"
-            raise NonFiniteError(expects(type(self).__name__, what, actual, remedy))
+        def note(trainer: nn.Trainer) -> None:
+            self._note(trainer.history["loss"][-1])
+            if watch is not None:
+                watch(trainer)
+
+        batch_size = min(200, len(x)) if self.batch_size == "auto" else int(self.batch_size)
+        rng = self._rng if self.shuffle else None
+        batches = nn.DataLoader((x, target), batch_size, self.shuffle, rng=rng)
+        trainer = nn.Trainer(self.model_, self._penalized(), self.optimizer_)
+        try:
+            trainer.fit(batches, epochs, callbacks=[nn.LambdaCallback(on_epoch_end=note)], progress=False)
+        except NonFiniteError as error:
+            raise self._not_finite(trainer.loss) from error
+        if trainer.history.interrupted:
+            raise KeyboardInterrupt
+
+    def _not_finite(self, loss: float) -> NonFiniteError:
+        """Return the error of a loss, or of the gradient of a finite one."""
+        what = "a finite gradient of the loss" if math.isfinite(loss) else "a finite loss"
+        actual, remedy = f"{loss} in epoch {self.n_iter_ + 1}", "scale the data, or lower learning_rate_init"
+        return NonFiniteError(expects(type(self).__name__, what, actual, remedy))
 
     def _train_further(self, X: Any, y: Any, classes: Any = None) -> Self:
         """Train for one epoch: what is behind ``partial_fit``."""
@@ -346,7 +357,7 @@ class TinyEstimator(BaseEstimator):
             self._begin()
         if self.optimizer_ is None:  # lbfgs went before
             self.optimizer_ = self._optimizer()
-        self._train_epoch(x, target)
+        self._train(x, target)
         return self
 
     def _warn(self, message: str) -> None:

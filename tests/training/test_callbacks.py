@@ -194,6 +194,7 @@ def stopping(**options):
 WRONG = [
     (stopping(), ArgumentError,
      "EarlyStopping expects 'val_loss' in the history, got loss, lr; give fit a validation"),
+    (stopping(monitor=3), ArgumentTypeError, "EarlyStopping expects monitor to be a name in the history, got 3"),
     (stopping(monitor="accuracy"), ArgumentError, "EarlyStopping expects 'accuracy' in the history, got loss, lr"),
     (stopping(monitor="r2"), ArgumentError,
      "EarlyStopping expects a monitor of which is known whether it is to become smaller or larger, got 'r2'; give "

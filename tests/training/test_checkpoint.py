@@ -386,6 +386,12 @@ def test_where_there_is_none_that_is_said():
                 call(path)
 
 
+def test_a_folder_that_is_a_file_is_a_checkpoint_error(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(CheckpointError, match="Not a directory"):
+        nn.latest_checkpoint(tmp_path / "file" / "run.npz")
+
+
 def test_a_file_of_weights_is_no_checkpoint():
     nn.save(simple().model, "run.npz")
     with pytest.raises(CheckpointError, match="to be a checkpoint, got another state"):

@@ -173,6 +173,26 @@ def test_an_epoch_that_goes_on_does_not_start_again():
         assert started == list(range(state["epoch"] + (state["batch"] > 0), EPOCHS))
 
 
+def test_what_looks_at_the_training_data_in_the_middle_of_an_epoch_moves_nothing():
+    def fit(trainer, *callbacks):
+        loader = nn.DataLoader(TRAIN, 4, True, rng=5)
+        look = nn.LambdaCallback(on_batch_end=lambda t: t.evaluate(loader))
+        return trainer.fit(loader, 2, callbacks=[look, *callbacks], progress=False)
+
+    def build():
+        model = nn.Linear(5, 3, rng=np.random.default_rng(0))
+        return nn.Trainer(model, nn.CrossEntropyLoss(), nn.SGD(model.parameters(), lr=0.1))
+
+    whole, states = build(), []
+    fit(whole, nn.LambdaCallback(on_batch_end=lambda t: states.append(t.state_dict())))
+    for state in states:
+        again = build()
+        again.load_state_dict(state)
+        fit(again)
+        assert again.history.history == whole.history.history
+        assert_equal(again.model.state_dict(), whole.model.state_dict())
+
+
 def test_a_run_that_was_over_stays_over_until_it_is_given_more_epochs():
     whole, twin = (Run(seed, "Adam", "step", shared=True, patience=9) for seed in (0, 1))
     whole.fit()

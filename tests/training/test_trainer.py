@@ -350,9 +350,12 @@ WRONG = [
     (fit((X, Y), progress="no"), ArgumentTypeError, "Trainer.fit expects progress to be True or False, got 'no'"),
     (fit((X, Y), callbacks=[print]), ArgumentTypeError,
      "Trainer.fit expects callbacks to be Callback objects, got a builtin_function_or_method"),
+    (fit((X, Y), callbacks=None), ArgumentTypeError,
+     "Trainer.fit expects callbacks to be Callback objects, got a NoneType"),
     (fit((X[:0], Y[:0])), ArgumentError,
-     "Trainer.fit expects at least one batch in an epoch, got none; a generator can be gone through only once: make "
-     "it a list"),
+     "Trainer.fit expects at least one batch in an epoch, got <0 batches of 32 from 0 samples>"),
+    (fit(nn.DataLoader((X, Y), 100, drop_last=True)), ArgumentError,
+     "Trainer.fit expects at least one batch in an epoch, got <0 batches of 100 from 22 samples>"),
     (lambda: fit(nn.DataLoader(zip(X, Y, strict=True)), epochs=2)(), ArgumentError,
      "Trainer.fit expects at least one batch in an epoch, got none; a generator can be gone through only once: make "
      "it a list"),
@@ -392,6 +395,8 @@ WRONG = [
      "Trainer expects metrics with different names, got largest, largest"),
     (lambda: trainer_of(network(), metrics={"m": lambda p, t: p}).evaluate((X, Y)), ShapeError,
      "Trainer expects metric 'm' to return a number, got an array of shape (22, 2)"),
+    (lambda: trainer_of(network(), metrics={"m": lambda p, t: None}).evaluate((X, Y)), ArgumentTypeError,
+     "Trainer expects metric 'm' to return a number, got a NoneType"),
 ]  # fmt: skip
 
 

@@ -127,6 +127,8 @@ class EarlyStopping(Callback):
         start_from_epoch: int = 0,
     ) -> None:
         name = "EarlyStopping"
+        if not isinstance(monitor, str):
+            raise ArgumentTypeError(expects(name, "monitor to be a name in the history", repr(monitor)))
         self.monitor = monitor
         self.min_delta = abs(number(name, "min_delta", min_delta))
         self.patience = integer(name, "patience", patience, low=0)

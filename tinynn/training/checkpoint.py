@@ -241,7 +241,7 @@ def _numbered(place: Path) -> dict[int, Path]:
     """Return the checkpoints with a number in their name, the highest first."""
     pattern = re.compile(rf"{re.escape(place.stem)}-(\d{{{DIGITS},}}){re.escape(place.suffix)}")
     found = {}
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for path in place.parent.iterdir():
             if match := pattern.fullmatch(path.name):
                 found[int(match[1])] = path

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from os import PathLike
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from typing_extensions import override
@@ -188,6 +188,8 @@ class Trainer:
             )
         epochs = size("Trainer.fit", "epochs", epochs)
         loader = _loader("Trainer.fit", data, batch_size, shuffle=True, rng=rng)
+        if loader.samples is not None and not len(loader):
+            raise ArgumentError(expects("Trainer.fit", "at least one batch in an epoch", loader))
         validate = None if validation is None else _validation(validation, batch_size or loader.batch_size)
         callbacks = _callbacks(callbacks)
         shown = progress_for("Trainer.fit", progress)
@@ -441,7 +443,7 @@ class Trainer:
     def _evaluate(self, loader: DataLoader) -> dict[str, float]:
         means = Means()
         with self._all_layers(training=False), no_grad():
-            for batch in loader:
+            for batch in loader.apart():  # it may be the one that training is in the middle of
                 inputs, target = _split(batch)
                 prediction = self.model(*inputs)
                 self._measure(means, prediction, target, float(self.loss_fn(prediction, target)), len(inputs[0]))
@@ -457,9 +459,11 @@ class Trainer:
             with no_grad():
                 for name, metric in self.metrics.items():
                     value = metric(prediction, target)
+                    what = f"metric {name!r} to return a number"
                     if np.ndim(value):
-                        what = f"metric {name!r} to return a number"
                         raise ShapeError(expects("Trainer", what, f"an array of shape {np.shape(value)}"))
+                    if not isinstance(value, SupportsFloat):
+                        raise ArgumentTypeError(expects("Trainer", what, _a(value)))
                     means.add(name, float(value) * samples)
 
     # Stopping and going on
@@ -622,7 +626,7 @@ def _split(batch: Any) -> tuple[tuple[Any, ...], Any]:
 
 def _callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
     """Return callbacks in the order in which they are called."""
-    own = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    own = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
     for callback in own:
         if not isinstance(callback, Callback):
             raise ArgumentTypeError(expects("Trainer.fit", "callbacks to be Callback objects", _a(callback)))
