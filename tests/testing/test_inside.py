@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tinynn as nn
-from tests.testing.test_diagnosis import Affine, normal, uneven
+from tests.testing.test_diagnosis import Affine, Stretched, normal, uneven
 from tinynn.testing import GradientError, check_gradients
 
 
@@ -65,6 +65,13 @@ def test_a_gradient_that_is_wrong_because_of_a_layer_inside_says_so():
     assert [finding.where for finding in others] == ["input", "0.weight", "0.bias"]
     assert all(finding.sentence.startswith("layer 1, Cubic, is to blame: ") for finding in others)
     assert {finding.diagnosis for finding in others} == {first.diagnosis}
+
+
+def test_a_factor_for_each_feature_is_found_inside_a_model():
+    model = nn.Sequential(linear(3, 4), nn.Tanh(), Stretched(lambda g, w: g * w), linear(4, 2))
+    first, *_ = error_of(model, normal(5, 3)).findings
+    assert (first.where, first.diagnosis) == ("2.input", "feature-factor")
+    assert "these are `width`" in first.sentence
 
 
 def test_a_parameter_inside_keeps_its_path_and_gets_the_name_of_its_layer():

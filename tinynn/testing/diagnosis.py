@@ -13,6 +13,7 @@ import numpy as np
 
 from tinynn.testing.branches import missing_branch
 from tinynn.testing.case import MOST_MASKS, Case, single_samples, subsets, wrong_shape
+from tinynn.testing.factors import feature_factor
 from tinynn.testing.report import Finding
 from tinynn.testing.subject import input_name
 from tinynn.testing.trial import TOLERANCES, Trial
@@ -204,6 +205,7 @@ DETECTORS: dict[str, Callable[[Case], str | None]] = {
     "derivative-at-output": _derivative_at_output,
     "element": _element,
     "missing-branch": _missing_branch,
+    "feature-factor": feature_factor,
 }
 
 
