@@ -63,7 +63,8 @@ def check_factory(owner: str, factory: Any, **offered: Any) -> Any:
 
 def _lambda(kind: type[Layer]) -> str:
     """Return how to write a function that builds a layer of a class."""
-    names = inspect.signature(kind).parameters
+    takes_nothing = kind.__init__ is object.__init__
+    names = {} if takes_nothing else dict(inspect.signature(kind).parameters)
     arguments = ["..."] if names.keys() - OFFERED else []
     if "rng" not in names:
         return f"lambda: {kind.__name__}({', '.join(arguments)})"
