@@ -361,6 +361,13 @@ def test_no_factor_is_claimed_that_other_inputs_do_not_have():
     assert found(of_grad, normal(1, 3)) == [("weight", "unexplained")]
 
 
+def test_other_inputs_without_any_mistake_to_be_seen_confirm_no_factor():
+    """Factors that the inputs make, and a slope that is 0 wherever else one looks."""
+    x = np.array([[1.0, 1.001, 1.002, 1.003]] * 2)
+    layer = Curve(lambda x: np.where(x > 0.9999, x**2, 0), lambda g, x, y: np.where(x > 0.9999, 2 * x * g * x**5, 0))
+    assert found(layer, x) == [("input", "unexplained")]
+
+
 def test_many_factors_are_not_all_printed():
     layer = Curve(np.sin, lambda g, x, y: g * np.cos(x) * (1 + np.arange(30)))
     assert "1, 2, 3, 4, 5, 6, ... (30 in all)" in sentence(layer, normal(5, 30))

@@ -61,7 +61,8 @@ def _fit_elsewhere(case: Case, axis: int, factors: Array) -> bool:
         trial = case.trial.like(inputs=inputs, seed=case.trial.seed + 1)
         given, measured = trial.given[case.where], trial.measured(case.where).values
         elsewhere = Case(trial, case.where, given, measured, trial.room(case.where))
-        return elsewhere.explained_by(measured * np.expand_dims(factors, _others(case, axis)))
+        explained = elsewhere.explained_by(measured * np.expand_dims(factors, _others(case, axis)))
+        return explained and bool(elsewhere.wrong.any())  # a gradient that vanishes there would confirm anything
     except Exception:  # the other inputs may not be allowed
         return False
 
