@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import tinynn as nn
 from tinynn.testing import GradientError, check_gradients
+from tinynn.testing.diagnosis import DETECTORS
 
 
 def normal(*shape, seed=0):
@@ -245,7 +249,8 @@ class Curve(nn.Layer):
 def test_the_derivative_at_the_output():
     tanh = Curve(np.tanh, lambda grad, x, y: grad * (1 - np.tanh(y) ** 2))
     assert found(tanh, normal(4, 3)) == [("input", "derivative-at-output")]
-    assert found(nn.Sequential(tanh, nn.Linear(3, 2)), normal(4, 3)) == [("input", "derivative-at-output")]
+    at_both = [("0.input", "derivative-at-output"), ("input", "derivative-at-output")]
+    assert found(nn.Sequential(tanh, nn.Linear(3, 2)), normal(4, 3)) == at_both
     assert found(Curve(np.tanh, lambda grad, x, y: grad * (1 - np.tanh(y + 0.01) ** 2)), normal(4, 3)) == [
         ("input", "unexplained")
     ]
@@ -290,14 +295,82 @@ def test_a_way_is_found_by_central_differences_as_well():
     assert found(layer, 0.5 + normal(4, 3) ** 2) == [("input", "missing-branch")]
 
 
-def test_the_one_layer_inside_that_is_wrong_is_named():
-    wrong = Affine(bias=uneven)
-    with pytest.raises(GradientError) as caught:
-        check_gradients(nn.Sequential(nn.Linear(3, 3), Curve(np.tanh, lambda g, x, y: g * y)), normal(4, 3))
-    assert {finding.where for finding in caught.value.findings} == {"input", "0.weight", "0.bias"}
-    assert found(nn.Sequential(nn.Tanh(), wrong), normal(4, 3)) == [("1.bias", "unexplained")]
-    at_output = Curve(np.tanh, lambda grad, x, y: grad * (1 - np.tanh(y) ** 2))
-    assert "layer 1, Curve, is to blame" in sentence(nn.Sequential(nn.Tanh(), at_output), normal(4, 3))
+class Stretched(nn.Layer):
+    """y = tanh(x / w), with a place to put a mistake."""
+
+    def __init__(self, mistake=lambda g, width: g, at="input"):
+        self.width = nn.Parameter(np.array([0.5, 1.5, 2.5, 0.7]))
+        self.mistake, self.at = mistake, at
+
+    def forward(self, x):
+        self.saved.push(x)
+        return np.tanh(x / self.width.data)
+
+    def backward(self, grad):
+        x, w = self.saved.pop(), self.width.data
+        slope = grad * (1 - np.tanh(x / w) ** 2)
+        at_width = (slope * -x / w**2).reshape(-1, len(w)).sum(axis=0)
+        self.width.add_grad(self.mistake(at_width, w) if self.at == "width" else at_width)
+        return self.mistake(slope / w, w) if self.at == "input" else slope / w
+
+
+FACTORS = {
+    "no / w": (lambda g, w: g * w, "0.5, 1.5, 2.5, 0.7; these are `width`"),
+    "/ w twice": (lambda g, w: g / w, "2, 0.666667, 0.4, 1.42857; these are 1 / `width`"),
+    "d for d²": (lambda g, w: g * w**2, "0.25, 2.25, 6.25, 0.49; these are `width` squared"),
+    "1 / w³": (lambda g, w: g / w**2, "4, 0.444444, 0.16, 2.04082; these are 1 / `width` squared"),
+    "minus": (lambda g, w: -g * w, "-0.5, -1.5, -2.5, -0.7; these are -`width`"),
+    "constant": (lambda g, w: g * np.array([1, 2, 3, 4]), "1, 2, 3, 4"),
+}
+
+
+@pytest.mark.parametrize("name", FACTORS)
+@pytest.mark.parametrize("shape", [(5, 4), (3, 2, 4)])
+@pytest.mark.parametrize("method", ["auto", "central"])
+def test_a_factor_for_each_feature(name, shape, method):
+    mistake, factors = FACTORS[name]
+    assert found(Stretched(mistake), normal(*shape), method=method) == [("input", "feature-factor")]
+    said = sentence(Stretched(mistake), normal(*shape))
+    assert said.startswith(
+        f"the gradient is multiplied by a factor of its own at each index of axis {len(shape) - 1}: "
+    )
+    assert factors in said
+    assert ("these are" in said) == ("these are" in factors)
+
+
+def test_a_factor_for_each_row_of_a_weight():
+    rows = Affine(3, 4, weight=lambda g, *_: g * np.array([[1.0], [2.0], [3.0], [4.0]]))
+    assert found(rows, normal(5, 3)) == [("weight", "feature-factor")]
+    assert "axis 0: 1, 2, 3, 4:" in sentence(rows, normal(5, 3))
+    by_bias = Affine(3, 4, weight=lambda g, *_: g * normal(4, seed=8)[:, np.newaxis])
+    assert "these are `bias`" in sentence(by_bias, normal(5, 3))
+
+
+def test_a_factor_for_each_element_is_claimed_only_if_a_parameter_explains_it():
+    assert found(Stretched(lambda g, w: g * w, at="width"), normal(5, 4)) == [("width", "feature-factor")]
+    assert found(Stretched(lambda g, w: g * np.array([1.1, 2, 3, 4]), at="width"), normal(5, 4)) == [
+        ("width", "unexplained")
+    ]
+
+
+def test_no_factor_is_claimed_that_other_inputs_do_not_have():
+    """One sample makes a weight's gradient an outer product, in which every mistake looks like factors."""
+    wrong = Affine(3, 4, weight=lambda g, grad, x: np.outer(grad[0], np.tanh(x[0])))
+    assert found(wrong, normal(1, 3)) == [("weight", "unexplained")]
+    of_grad = Affine(3, 4, weight=lambda g, grad, x: np.outer(grad[0] ** 3, x[0]))
+    assert found(of_grad, normal(1, 3)) == [("weight", "unexplained")]
+
+
+def test_other_inputs_without_any_mistake_to_be_seen_confirm_no_factor():
+    """Factors that the inputs make, and a slope that is 0 wherever else one looks."""
+    x = np.array([[1.0, 1.001, 1.002, 1.003]] * 2)
+    layer = Curve(lambda x: np.where(x > 0.9999, x**2, 0), lambda g, x, y: np.where(x > 0.9999, 2 * x * g * x**5, 0))
+    assert found(layer, x) == [("input", "unexplained")]
+
+
+def test_many_factors_are_not_all_printed():
+    layer = Curve(np.sin, lambda g, x, y: g * np.cos(x) * (1 + np.arange(30)))
+    assert "1, 2, 3, 4, 5, 6, ... (30 in all)" in sentence(layer, normal(5, 30))
 
 
 class Product(nn.Layer):
@@ -362,3 +435,10 @@ def test_what_is_said_of_the_square_in_the_guide():
     assert first == "Curve() expects backward to give the gradient of its forward, got another one:"
     what = "the gradient is ½ of what it should be at every element: a constant factor ½ (2 forgotten?)"
     assert second == f"  input: {what}  [factor]"
+
+
+def test_every_word_is_in_the_table_of_the_guide():
+    guide = (Path(__file__).parents[2] / "docs" / "layers.md").read_text(encoding="utf-8")
+    table = guide.partition("| diagnosis |")[2].partition("\n\n")[0]
+    others = {"stale-state", "assigned-not-added", "shape", "kink", "ill-conditioned", "unexplained"}
+    assert set(re.findall(r"`([a-z-]+)`", table)) == {*DETECTORS, *others}

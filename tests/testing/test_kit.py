@@ -200,6 +200,52 @@ def test_what_a_law_did_not_expect_is_a_failure_and_not_the_end(monkeypatch):
     assert Law(lambda case: None, "a hint", (lambda case: {}["no excuse"],)).judge(None).result == "FAILS"
 
 
+def hints_of(factory, **options):
+    with pytest.raises(LawError) as caught:
+        check_layer(factory, (5, 3), verbose=False, **options)
+    return {verdict.law: verdict.hint for verdict in caught.value.report.failures}
+
+
+class WrongEverywhere(sound.Square):
+    def backward(self, grad):
+        return 1.1 * super().backward(grad)
+
+
+def test_a_law_that_is_broken_because_another_one_is_says_which():
+    hints = hints_of(unlawful.Assigns)
+    own = {"gradients in training", "gradients add up"}
+    assert "`.grad = ...`" in hints["gradients add up"]
+    assert "check_gradients" in hints["gradients in training"]
+    assert {hints[law] for law in hints.keys() - own - {"gradients in evaluation"}} == {
+        "mend 'gradients add up' first; this law may then hold as it is"
+    }
+    training = "mend 'gradients in training' first; this law may then hold as it is"
+    assert hints["gradients in evaluation"] == training
+    wrong = hints_of(WrongEverywhere)
+    assert wrong.keys() == {"gradients in training", "gradients in evaluation", "may follow itself"}
+    assert wrong["gradients in evaluation"] == wrong["may follow itself"] == training
+
+
+def test_a_law_that_is_broken_by_itself_keeps_its_hint():
+    assert "self.training" in hints_of(unlawful.WrongInEvaluation)["gradients in evaluation"]
+    for broken in (unlawful.KeepsItOnSelf, unlawful.FirstInFirstOut):
+        assert "saved.push" in hints_of(broken)["each call keeps its own"]
+    assert "memo" in hints_of(unlawful.CopiesWithoutMemo)["parameters may be tied"]
+
+
+def test_laws_build_on_laws_that_come_before_them():
+    assert len(set(LOSS_LAWS)) == len(LOSS_LAWS)
+    for law in (*LOSS_LAWS, *OPTIMIZER_LAWS):
+        laws = LOSS_LAWS if law in LOSS_LAWS else OPTIMIZER_LAWS
+        assert all(laws.index(other) < laws.index(law) for other in law.after)
+
+
+def test_a_single_law_says_as_well_which_one_to_mend_first():
+    tests = parameters_of([("assigns", unlawful.Assigns, (5, 3))])
+    with pytest.raises(LawError, match="hint: mend 'gradients add up' first"):
+        tests["assigns-parameters_may_be_tied"]()
+
+
 # Factories and inputs
 
 
@@ -226,11 +272,29 @@ def test_a_factory_gets_what_it_names():
 SHARED = sound.Square()
 
 
+class Lorentz(sound.Square):
+    def __init__(self, width):
+        self.width = width
+
+
 @pytest.mark.parametrize(
     ("factory", "error", "message"),
     [
         (nn.Tanh(), ArgumentTypeError, r"a factory: .*, got Tanh\(\); write lambda: Tanh\(\)"),
-        (3, ArgumentTypeError, "a factory: .*, got 3"),
+        (sound.Scale(3), ArgumentTypeError, r"a factory: .*, got Scale\(\); write lambda rng: Scale\(..., rng=rng\)"),
+        (nn.Dropout(), ArgumentTypeError, r"a factory: .*; write lambda rng: Dropout\(..., rng=rng\)"),
+        (Lorentz(3), ArgumentTypeError, r"a factory: .*, got Lorentz\(\); write lambda: Lorentz\(...\)"),
+        (
+            nn.Linear(3, 2),
+            ArgumentTypeError,
+            r"a factory: .*, got Linear\(3, 2\); write lambda rng: Linear\(..., rng=rng\)",
+        ),
+        (
+            nn.Sequential(nn.Tanh()),
+            ArgumentTypeError,
+            r"a factory: .*, got Sequential\(\n.*\n\); write lambda: Sequential\(...\)",
+        ),
+        (3, ArgumentTypeError, "a factory: .*, got 3$"),
         (
             nn.Linear,
             ArgumentTypeError,

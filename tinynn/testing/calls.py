@@ -14,7 +14,7 @@ from tinynn.testing.subject import Given, Subject
 from tinynn.testing.trial import Trial
 from tinynn.typing import Array
 
-__all__ = ["findings_of_several_calls"]
+__all__ = ["another", "findings_of_several_calls"]
 
 CLOSE = 1e-9
 
@@ -45,7 +45,7 @@ def _stale(trial: Trial) -> Iterator[Finding]:
     subject = Subject(trial.layer, trial.inputs, np.float64)
     rng = np.random.default_rng(trial.seed)
     first = subject.inputs
-    second = [_another(x, rng) for x in first]
+    second = [another(x, rng) for x in first]
     try:
         subject.inputs = second
         subject.forward()
@@ -85,7 +85,7 @@ def _first_of(
         return subject.gradients(grads)
 
 
-def _another(x: Any, rng: np.random.Generator) -> Any:
+def another(x: Any, rng: np.random.Generator) -> Any:
     """Return an input like ``x``: its numbers in another order and, but for integers, somewhat smaller."""
     if x is None:
         return None

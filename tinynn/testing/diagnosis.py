@@ -13,7 +13,7 @@ import numpy as np
 
 from tinynn.testing.branches import missing_branch
 from tinynn.testing.case import MOST_MASKS, Case, single_samples, subsets, wrong_shape
-from tinynn.testing.inside import trials_inside
+from tinynn.testing.factors import feature_factor
 from tinynn.testing.report import Finding
 from tinynn.testing.subject import input_name
 from tinynn.testing.trial import TOLERANCES, Trial
@@ -43,27 +43,10 @@ def diagnose(trial: Trial, where: str, measured: Array) -> Finding:
         explanation = detector(case)
         if explanation:
             return Finding(where, diagnosis, explanation)
-    inside = _only_wrong_layer_inside(trial, where)
-    if inside is not None:
-        return inside
     largest = np.nanmax(np.abs(given - measured)) / trial.measured(where).scale
     many = f"{case.wrong.sum()} of {case.known.sum()} elements"
     sentence = f"the gradient is wrong at {many}, by up to {largest:.1e} of its size, and like none of the usual slips"
     return Finding(where, "unexplained", sentence)
-
-
-def _only_wrong_layer_inside(trial: Trial, where: str) -> Finding | None:
-    """Return what is wrong with the one layer inside that is wrong by itself: by the chain rule it is to blame."""
-    found = []
-    for name, inside in trials_inside(trial):
-        wrong = [path for path in inside.real.variables if inside.is_wrong(path)]
-        if wrong:
-            place = where.removeprefix(f"{name}.") if where.removeprefix(f"{name}.") in wrong else wrong[0]
-            found.append((name, inside.layer, diagnose(inside, place, inside.measured(place).values)))
-    if len(found) != 1 or found[0][2].diagnosis == "unexplained":
-        return None
-    name, layer, finding = found[0]
-    return Finding(where, finding.diagnosis, f"layer {name}, {type(layer).__name__}, is to blame: {finding.sentence}")
 
 
 def _not_finite(case: Case) -> str | None:
@@ -222,6 +205,7 @@ DETECTORS: dict[str, Callable[[Case], str | None]] = {
     "derivative-at-output": _derivative_at_output,
     "element": _element,
     "missing-branch": _missing_branch,
+    "feature-factor": feature_factor,
 }
 
 

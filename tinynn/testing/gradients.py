@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -16,6 +18,7 @@ from tinynn.core.layer import Layer
 from tinynn.errors import ArgumentTypeError, expects
 from tinynn.testing.calls import findings_of_several_calls
 from tinynn.testing.diagnosis import diagnose
+from tinynn.testing.inside import trials_inside
 from tinynn.testing.measure import one_sided, quiet
 from tinynn.testing.report import Finding, GradientError, GradientReport, Measurement
 from tinynn.testing.trial import TOLERANCES, Trial
@@ -95,7 +98,8 @@ def _moved(layer: Layer) -> Layer:
 def _checked(trial: Trial) -> GradientReport:
     problem = _cannot_be_checked(trial)
     if problem is not None:
-        raise _error(trial.layer, GradientReport((), (problem,), trial.forwards), (problem,))
+        traced = (*_named(list(_culprits(trial))), problem) if problem.diagnosis == "shape" else (problem,)
+        raise _error(trial.layer, GradientReport((), traced, trial.forwards), traced)
 
     measurements, wrong, remarks = [], [], []
     for where in trial.real.variables:
@@ -103,6 +107,8 @@ def _checked(trial: Trial) -> GradientReport:
         measurements.append(measurement)
         wrong += [finding] if finding else []
         remarks += [remark] if remark else []
+    if wrong:
+        wrong = _with_culprits(wrong, list(_culprits(trial)))
     of_several_calls = list(findings_of_several_calls(trial))
     stale = {finding.where for finding in of_several_calls if finding.diagnosis == "stale-state"}
     wrong = [finding for finding in wrong if finding.diagnosis != "unexplained" or finding.where not in stale]
@@ -111,6 +117,59 @@ def _checked(trial: Trial) -> GradientReport:
     if wrong:
         raise _error(trial.layer, report, tuple(wrong))
     return report
+
+
+def _culprits(trial: Trial, prefix: str = "") -> Iterator[tuple[str, Layer, Finding]]:
+    """Yield what is wrong with the layers inside that are wrong by themselves, the innermost ones, with their paths."""
+    for name, inside in trials_inside(trial):
+        wrong = _wrong_by_itself(inside)
+        if wrong:
+            path = prefix + name
+            deeper = list(_culprits(inside, f"{path}."))
+            yield from deeper or ((path, inside.layer, finding) for finding in wrong)
+
+
+def _wrong_by_itself(trial: Trial) -> list[Finding]:
+    """Return what is wrong with a layer inside; nothing where that cannot be told."""
+    try:
+        problem = _cannot_be_checked(trial)
+        if problem is not None:
+            return [problem] if problem.diagnosis == "shape" else []
+        return [finding for where in trial.real.variables if (finding := _check(trial, where)[1])]
+    except Exception:  # inputs that suit the container need not suit the measurement of what is inside
+        return []
+
+
+def _named(culprits: list[tuple[str, Layer, Finding]]) -> list[Finding]:
+    """Return findings that say which layer inside is wrong, and where."""
+    found = []
+    for path, layer, finding in culprits:
+        place = "the input" if finding.where == "input" else finding.where
+        sentence = f"layer {path}, {type(layer).__name__}: its gradient at {place} is wrong: {finding.sentence}"
+        found.append(Finding(f"{path}.{finding.where}", finding.diagnosis, sentence))
+    return found
+
+
+def _with_culprits(wrong: list[Finding], culprits: list[tuple[str, Layer, Finding]]) -> list[Finding]:
+    """Return findings with those of the layers inside first: by the chain rule they are to blame for the others."""
+    named = _named(culprits)
+    others = [finding for finding in wrong if finding.where not in {culprit.where for culprit in named}]
+    layers = {path: layer for path, layer, _ in culprits}
+    if not layers:
+        return others
+    *before, last = layers
+    first = culprits[0][2]
+
+    def blaming(finding: Finding) -> Finding:
+        if finding.diagnosis != "unexplained":
+            return finding
+        if before:
+            several = f"layers {', '.join(before)} and {last} are to blame"
+            return replace(finding, sentence=f"{finding.sentence}; {several}")
+        sentence = f"layer {last}, {type(layers[last]).__name__}, is to blame: {first.sentence}"
+        return Finding(finding.where, first.diagnosis, sentence)
+
+    return [*named, *map(blaming, others)]
 
 
 def _error(layer: Layer, report: GradientReport, findings: tuple[Finding, ...]) -> GradientError:

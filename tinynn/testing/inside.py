@@ -15,17 +15,32 @@ __all__ = ["trials_inside"]
 
 
 def trials_inside(trial: Trial) -> Iterator[tuple[str, Trial]]:
-    """Yield a trial of each layer directly inside, for its first call, with its name."""
+    """Yield a trial of each layer directly inside, for its first call, with its name.
+
+    A layer that cannot be tried by itself is left out.
+    """
     subject = Subject(trial.layer, trial.inputs, np.float64)
     calls: dict[int, tuple[Any, ...]] = {}
     children = list(subject.layer.named_children())
-    for _, child in children:
-        _record(child, calls)
-    subject.forward()
+    try:
+        for child in {id(child): child for _, child in children}.values():
+            _record(child, calls)
+        subject.forward()
+    except Exception:  # a class that cannot be derived from, or a container that looks at classes
+        return
     originals = dict(trial.layer.named_children())
     for name, child in children:
-        if id(child) in calls:
-            yield name, trial.like(originals[name], calls[id(child)])
+        inside = _trial(trial, originals[name], calls.pop(id(child), None))
+        if inside is not None:
+            yield name, inside
+
+
+def _trial(trial: Trial, layer: Layer, inputs: tuple[Any, ...] | None) -> Trial | None:
+    """Return a trial of a layer inside, unless it was not called or cannot be called without its container."""
+    try:
+        return None if inputs is None else trial.like(layer, inputs)
+    except Exception:
+        return None
 
 
 def _record(layer: Layer, calls: dict[int, tuple[Any, ...]]) -> None:
@@ -33,7 +48,7 @@ def _record(layer: Layer, calls: dict[int, tuple[Any, ...]]) -> None:
     kind: Any = type(layer)
 
     def forward(self: Any, *inputs: Any, **options: Any) -> Any:
-        calls.setdefault(id(self), tuple(np.array(x) for x in inputs))
+        calls.setdefault(id(self), tuple(None if x is None else np.array(x) for x in inputs))
         return kind.forward(self, *inputs, **options)
 
     layer.__class__ = type(kind.__name__, (kind,), {"forward": forward, "__module__": kind.__module__})

@@ -17,7 +17,8 @@ class Finding:
     """One thing to be said about one gradient.
 
     Attributes:
-        where: ``"input"`` (``"input 1"``, ... for later ones) or the path of a parameter.
+        where: ``"input"`` (``"input 1"``, ... for later ones) or the path of a parameter; ``"2.input"`` for the input
+            of layer 2 inside, where that layer is wrong by itself.
         diagnosis: one of the words of the guide: ``"sign"``, ``"factor"``, ``"transposed"``, ...
         sentence: what is wrong, by how much, and the likely slip.
     """

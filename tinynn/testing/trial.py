@@ -76,12 +76,22 @@ class Trial:
         self._measured: dict[str, Measured] = {}
 
     def like(
-        self, layer: Layer | None = None, inputs: tuple[ArrayLike, ...] | None = None, max_elements: int | None = None
+        self,
+        layer: Layer | None = None,
+        inputs: tuple[ArrayLike, ...] | None = None,
+        max_elements: int | None = None,
+        seed: int | None = None,
     ) -> Trial:
-        """Return a trial of another layer or with other inputs, with the same incoming gradient if its shape fits."""
-        chosen = self.inputs if inputs is None else inputs
+        """Return a trial of another layer or with other inputs.
+
+        Unless there is another seed as well, the gradient that comes in is the same if its shape fits.
+        """
         return Trial(
-            self.layer if layer is None else layer, chosen, self.method, self.seed, max_elements or self.max_elements
+            self.layer if layer is None else layer,
+            self.inputs if inputs is None else inputs,
+            self.method,
+            self.seed if seed is None else seed,
+            max_elements or self.max_elements,
         )
 
     @property

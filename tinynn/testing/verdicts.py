@@ -55,7 +55,6 @@ class LawError(TinynnError, AssertionError):
 
     def __init__(self, report: LawReport) -> None:
         count = f"{len(report.failures)} of {len(report.verdicts)} laws" if len(report.verdicts) > 1 else "a law"
-        count = f"{len(report.failures)} of {len(report.verdicts)} laws" if len(report.verdicts) > 1 else "a law"
         lines = [f"{report.name} breaks {count}:"]
         for verdict in report.failures:
             lines += ["", f"{verdict.law}: {verdict.sentence}"]
@@ -70,11 +69,12 @@ class LawError(TinynnError, AssertionError):
 
 def judged(laws: Iterable[Law], case: Any) -> LawReport:
     """Try all laws on a case; the others are not tried where the first one, that it works at all, is broken."""
-    verdicts: list[Verdict] = []
+    verdicts: dict[Law, Verdict] = {}
     for law in laws:
-        hopeless = verdicts and verdicts[0].result == "FAILS"
-        verdicts.append(law.verdict("not tried") if hopeless else law.judge(case))
-    return LawReport(case.name, tuple(verdicts))
+        hopeless = verdicts and next(iter(verdicts.values())).result == "FAILS"
+        verdict = law.verdict("not tried") if hopeless else law.judge(case)
+        verdicts[law] = law.deferring(verdict, lambda other: other in verdicts and verdicts[other].result == "FAILS")
+    return LawReport(case.name, tuple(verdicts.values()))
 
 
 def _cells(verdict: Verdict) -> tuple[str, str, str]:

@@ -39,8 +39,10 @@ def check_factory(owner: str, factory: Any, **offered: Any) -> Any:
         ArgumentError: if it builds the same object again and again.
     """
     what = "a factory: a class, or a function that builds a new layer"
-    if not callable(factory) or isinstance(factory, Layer):
-        raise ArgumentTypeError(expects(owner, what, repr(factory), f"write lambda: {factory!r}"))
+    if isinstance(factory, Layer):
+        raise ArgumentTypeError(expects(owner, what, repr(factory), f"write {_lambda(type(factory))}"))
+    if not callable(factory):
+        raise ArgumentTypeError(expects(owner, what, repr(factory)))
     needed = [
         name
         for name, argument in arguments_of(factory).items()
@@ -57,3 +59,13 @@ def check_factory(owner: str, factory: Any, **offered: Any) -> Any:
     if build(factory, **offered) is layer:
         raise ArgumentError(expects(owner, what, f"one that returns the same {layer!r} again"))
     return layer
+
+
+def _lambda(kind: type[Layer]) -> str:
+    """Return how to write a function that builds a layer of a class."""
+    takes_nothing = kind.__init__ is object.__init__
+    names = {} if takes_nothing else dict(inspect.signature(kind).parameters)
+    arguments = ["..."] if names.keys() - OFFERED else []
+    if "rng" not in names:
+        return f"lambda: {kind.__name__}({', '.join(arguments)})"
+    return f"lambda rng: {kind.__name__}({', '.join([*arguments, 'rng=rng'])})"

@@ -29,7 +29,7 @@ def gradients_in_training(case: LayerCase) -> None:
     check_gradients(case.layer(), *case.inputs(), max_elements=case.max_elements)
 
 
-@law("does backward look at `self.training`, as forward does?")
+@law("does backward look at `self.training`, as forward does?", after=(gradients_in_training,))
 def gradients_in_evaluation(case: LayerCase) -> None:
     """In evaluation mode, backward gives the gradient of forward, at every input and every parameter."""
     check_gradients(case.layer().eval(), *case.inputs(), max_elements=case.max_elements)
@@ -61,7 +61,7 @@ def backward_is_linear(case: LayerCase) -> None:
         close(result, {**scaled(expected, factor), **outputs}, f"with {factor} times the gradient at the output")
 
 
-@law("keep what backward needs with `self.saved.push(...)`, not on self")
+@law("keep what backward needs with `self.saved.push(...)`, not on self", after=(gradients_add_up,))
 def each_call_keeps_its_own(case: LayerCase) -> None:
     """Two calls in one pass are undone one by one, each with what it saved itself."""
     first, second = case.bench(seed=1), case.bench(seed=2)
@@ -80,7 +80,11 @@ def each_call_keeps_its_own(case: LayerCase) -> None:
     close(parameters, total(bench.alone(alone_first), bench.alone(alone_second)), when)
 
 
-@law("keep what backward needs with `self.saved.push(...)`, not on self", takes_its_own_output)
+@law(
+    "keep what backward needs with `self.saved.push(...)`, not on self",
+    takes_its_own_output,
+    after=(gradients_add_up, gradients_in_training),
+)
 def may_follow_itself(case: LayerCase) -> None:
     """A layer may stand in a `Sequential` more than once."""
     layer, inputs = case.layer(), case.inputs()
@@ -105,7 +109,7 @@ class _Around(Layer):
         return self.layer.backward(*grads)
 
 
-@law("keep what backward needs with `self.saved.push(...)`, not on self")
+@law("keep what backward needs with `self.saved.push(...)`, not on self", after=(gradients_add_up,))
 def may_be_shared_by_models(case: LayerCase) -> None:
     """A layer inside two models undoes the call of each, in whatever order they go back."""
     first, second = case.bench(seed=1), case.bench(seed=2)
@@ -124,7 +128,7 @@ def may_be_shared_by_models(case: LayerCase) -> None:
         close(bench.at_parameters(), total(bench.alone(alone[0]), bench.alone(alone[1])), when)
 
 
-@law("let copies share what the memo of `__deepcopy__` says", with_parameters)
+@law("let copies share what the memo of `__deepcopy__` says", with_parameters, after=(gradients_add_up,))
 def parameters_may_be_tied(case: LayerCase) -> None:
     """A parameter that two layers share counts once, and gets the gradients of both."""
     first, second = case.bench(seed=1), case.bench(seed=2)

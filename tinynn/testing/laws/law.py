@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 __all__ = ["BrokenError", "Law", "Verdict", "demand", "law", "raises"]
@@ -43,11 +43,13 @@ class Law:
         function: takes a case, and raises an error where the law is broken.
         hint: what a person may do who has broken it.
         only: what says, of a case, why the law does not apply to it.
+        after: laws without which this one is broken as well; the likeliest cause comes first.
     """
 
     function: Callable[[Any], None]
     hint: str
     only: tuple[Only, ...] = ()
+    after: tuple[Law, ...] = ()
 
     @property
     def name(self) -> str:
@@ -83,6 +85,13 @@ class Law:
             return self.verdict("FAILS", _said(error))
         return self.verdict("holds")
 
+    def deferring(self, verdict: Verdict, fails: Callable[[Law], bool]) -> Verdict:
+        """Return a verdict whose hint is to mend another law first, where this one fails because that one does."""
+        first = next(filter(fails, self.after), None) if verdict.result == "FAILS" else None
+        if first is None:
+            return verdict
+        return replace(verdict, hint=f"mend '{first.name}' first; this law may then hold as it is")
+
     def verdict(self, result: Result, message: str = "") -> Verdict:
         """Return a verdict on this law."""
         return Verdict(self.name, self.sentence, self.hint, result, message)
@@ -107,9 +116,9 @@ class Verdict:
     message: str = ""
 
 
-def law(hint: str, *only: Only) -> Callable[[Callable[[Any], None]], Law]:
-    """Make a law of a function, with a hint for the person who breaks it, and what excuses a case from it."""
-    return lambda function: Law(function, hint, only)
+def law(hint: str, *only: Only, after: tuple[Law, ...] = ()) -> Callable[[Callable[[Any], None]], Law]:
+    """Make a law of a function, with a hint for the person who breaks it, what excuses a case and what comes first."""
+    return lambda function: Law(function, hint, only, after)
 
 
 def _said(error: Exception) -> str:

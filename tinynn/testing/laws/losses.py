@@ -9,6 +9,7 @@ import numpy as np
 
 from tinynn.errors import ShapeError
 from tinynn.testing.gradients import check_gradients
+from tinynn.testing.laws import gradients
 from tinynn.testing.laws.comparison import close, equal
 from tinynn.testing.laws.excuses import mean_is_plain, returns_one_number, takes_reduction, target_is_floating
 from tinynn.testing.laws.law import demand, law, raises
@@ -46,7 +47,7 @@ def an_array_of_losses_needs_a_grad(case: LayerCase) -> None:
     raises(TypeError, loss_fn.backward, "backward() with reduction='none'")
 
 
-@law("a mean has its factor 1/n in backward as well", takes_reduction)
+@law("a mean has its factor 1/n in backward as well", takes_reduction, after=(gradients.gradients_in_training,))
 def every_reduction_has_its_gradient(case: LayerCase) -> None:
     """With every reduction, backward gives the gradient of the very number that was returned."""
     for reduction in _reductions(case):
