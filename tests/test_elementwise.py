@@ -136,3 +136,10 @@ class Rounded(nn.Layer):
 def test_integers_from_a_layer_before_are_turned_into_numbers():
     y = nn.Sequential(Rounded(), nn.Tanh())(4 * X)
     np.testing.assert_array_equal(y, np.tanh(np.rint(4 * X)))
+
+
+def test_the_tail_of_celu_keeps_its_digits():
+    x = np.array([-1400.0, -1200.0, -2.0])
+    layer = nn.CELU(alpha=2.0)
+    layer(x)
+    np.testing.assert_allclose(layer.backward(np.ones(3)), np.exp(x / 2), rtol=1e-14)
