@@ -94,6 +94,7 @@ class Embedding(Layer):
             place = tuple(np.argwhere((x < 0) | (x >= self.num_embeddings))[0].tolist())
             where = f"{x[place]} at {place[0] if len(place) == 1 else place}" if place else str(x)
             raise ArgumentError(expects(self, f"indices from 0 to {self.num_embeddings - 1}", where))
+        x = x.astype(np.intp, copy=False)
         self.saved.push(x)
         y: Array = self.weight.data.take(x, axis=0)
         return y
