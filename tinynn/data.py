@@ -59,12 +59,7 @@ def batches(
     """
     if shuffle is False and rng is not None:
         raise ArgumentTypeError(expects("batches", "rng together with shuffle=True", f"shuffle=False, rng={rng!r}"))
-    arrays = [as_array("batches", name, array) for name, array in (("x", x), ("y", y)) if array is not None]
-    for name, array in zip("xy", arrays, strict=False):
-        if array.ndim == 0:
-            raise ShapeError(expects("batches", f"{name} of shape (N, ...)", array.shape))
-    if len({len(array) for array in arrays}) > 1:
-        raise ShapeError(expects("batches", "x and y of the same length", " and ".join(str(len(a)) for a in arrays)))
+    arrays = _side_by_side("batches", "x and y", {"x": x} if y is None else {"x": x, "y": y})
     order = generator("batches", rng) if boolean("batches", "shuffle", shuffle) else None
     return Batches(arrays, size("batches", "batch_size", batch_size), order, boolean("batches", "drop_last", drop_last))
 
@@ -116,13 +111,8 @@ class ArrayDataset:
     def __init__(self, *arrays: ArrayLike) -> None:
         if not arrays:
             raise ArgumentError(expects("ArrayDataset", "at least one array", "none"))
-        self.arrays = [as_array("ArrayDataset", f"array {index}", array) for index, array in enumerate(arrays)]
-        for index, array in enumerate(self.arrays):
-            if array.ndim == 0:
-                raise ShapeError(expects("ArrayDataset", f"array {index} of shape (N, ...)", array.shape))
-        if len({len(array) for array in self.arrays}) > 1:
-            lengths = " and ".join(str(len(array)) for array in self.arrays)
-            raise ShapeError(expects("ArrayDataset", "arrays of the same length", lengths))
+        named = {f"array {index}": array for index, array in enumerate(arrays)}
+        self.arrays = _side_by_side("ArrayDataset", "arrays", named)
 
     def __len__(self) -> int:
         return len(self.arrays[0])
@@ -314,6 +304,18 @@ class DataLoader:
         if self.samples is None:
             return f"<batches of {self.batch_size} from a {type(self.dataset).__name__}>"
         return f"<{len(self)} batches of {self.batch_size} from {self.samples} samples>"
+
+
+def _side_by_side(owner: str, together: str, named: Mapping[str, ArrayLike]) -> list[Array]:
+    """Return what was given by name as arrays whose rows belong together, so that there are as many in each."""
+    arrays = {name: as_array(owner, name, array) for name, array in named.items()}
+    for name, array in arrays.items():
+        if array.ndim == 0:
+            raise ShapeError(expects(owner, f"{name} of shape (N, ...)", array.shape))
+    if len({len(array) for array in arrays.values()}) > 1:
+        lengths = " and ".join(str(len(array)) for array in arrays.values())
+        raise ShapeError(expects(owner, f"{together} of the same length", lengths))
+    return list(arrays.values())
 
 
 def _count(samples: int, batch_size: int, drop_last: bool) -> int:
