@@ -128,3 +128,8 @@ def test_probabilities_have_no_label_to_ignore(ignored):
 def test_a_wrong_label_of_one_sample_alone_is_named_without_a_place():
     with pytest.raises(ArgumentError, match=r"expects labels from 0 to 3, got 4$"):
         nn.CrossEntropyLoss()(LOGITS[0, :, 0], 4)
+
+
+def test_labels_as_integer_ones_and_zeros_are_told_to_be_floating():
+    with pytest.raises(ValueError, match=r"got int64 of shape \(2, 3\); .*write target.astype\(float\)$"):
+        nn.CrossEntropyLoss()(np.zeros((2, 3)), np.eye(2, 3, dtype=np.int64))

@@ -117,3 +117,8 @@ def test_other_threads_leave_handlers_alone():
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGINT)]
+
+
+def test_a_line_says_where_ctrl_c_has_ended_training(capsys):
+    build().fit(nn.DataLoader((X, Y), 4), 9, callbacks=[press_at(2)], progress=False)
+    assert capsys.readouterr().out == "Ctrl-C has ended training: 1 epochs and 2 batches are done\n"
