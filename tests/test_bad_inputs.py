@@ -199,6 +199,8 @@ ROWS = [
      "BCEWithLogitsLoss"),
     (nothing, lambda _: nn.BCELoss()([0.5, 0.25], [-1, 1]), ValueError,
      "BCELoss(reduction='mean') expects targets from 0 to 1, got -1.0 for sample 0"),
+    (nothing, lambda _: nn.BCELoss()([0.5, 0.25], [1, 2]), ValueError,
+     "BCELoss(reduction='mean') expects targets from 0 to 1, got 2.0 for sample 1"),
     (nothing, lambda _: nn.BCELoss(weight=[1, 2])(X / 5, X / 5), ValueError,
      "BCELoss(weight=..., reduction='mean') expects prediction whose last axes fit weight of shape (2,), got (2, 3)"),
     (nothing, lambda _: nn.BCEWithLogitsLoss(pos_weight=[1, 2])(X, X), ValueError,
