@@ -20,7 +20,17 @@ from numpy import ndarray
 
 from tinynn.core.anomaly import Watch, watching
 from tinynn.core.arrays import as_array, floating
-from tinynn.core.passes import NONE, Call, Pass, current_pass, enter_pass, grad_enabled, leave_pass, nothing_to_undo
+from tinynn.core.passes import (
+    NONE,
+    Call,
+    Pass,
+    current_pass,
+    enter_pass,
+    grad_enabled,
+    leave_pass,
+    nothing_to_undo,
+    open_pass,
+)
 from tinynn.errors import ArgumentTypeError, DTypeError, PassError, ShapeError, expects
 
 __all__ = ["wrap_backward", "wrap_forward"]
@@ -31,15 +41,16 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def forward(self: Any, /, *inputs: Any, **options: Any) -> Any:
+        run = function
+        if options:
+            run, inputs = _in_order(function, self, inputs, options)
         current = current_pass()
         if current is not None:
-            return _inner_forward(current, function, self, inputs, options)
-        if options:
-            inputs, options = _in_order(function, self, inputs, options)
+            return _inner_forward(current, run, self, inputs)
         integers = False
         for x in inputs:
             if type(x) is not ndarray or x.dtype.kind != "f":
-                inputs, integers = _as_arrays(function, self, inputs)
+                inputs, integers = _as_arrays(run, self, inputs)
                 if integers:
                     inputs = _as_floats(self, inputs)
                 break
@@ -47,10 +58,10 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
         last = self._pass
         if last is not None and (last.waiting or last.joined) and recording:
             _empty_last(last, self)
-        current = Pass(self, recording, integers, watching())
+        current = open_pass(self, recording, integers, watching())
         token = enter_pass(current)
         try:
-            y = function(self, *inputs, **options) if options else function(self, *inputs)
+            y = run(self, *inputs)
         except BaseException:
             current.empty()
             raise
@@ -114,18 +125,14 @@ def _short_forward(function: Callable[..., Any], forward: Callable[..., Any]) ->
     return short
 
 
-def _inner_forward(
-    current: Any, function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
+def _inner_forward(current: Any, run: Callable[..., Any], layer: Any, inputs: tuple[Any, ...]) -> Any:
     outer = current.active
     if outer.layer is layer:  # super().forward(x): the same call
-        return function(layer, *inputs, **options)
+        return run(layer, *inputs)
     if outer.layer is None and current.thread != get_ident():  # a script's context, copied into another thread
         raise PassError(expects(layer, "the calls under one_pass to be made in one thread", "a call in another one"))
-    if options:
-        inputs, options = _in_order(function, layer, inputs, options)
     if outer.layer is None:
-        inputs, integers = _as_arrays(function, layer, inputs)
+        inputs, integers = _as_arrays(run, layer, inputs)
         current.integers = current.integers or integers
         current.watch = watching()
     if current.integers:
@@ -134,7 +141,7 @@ def _inner_forward(
     call.layer = layer
     call.saved = call.last = None
     try:
-        y = function(layer, *inputs, **options)
+        y = run(layer, *inputs)
     except BaseException as error:
         if outer.layer is None:
             current.empty()
@@ -162,13 +169,32 @@ def _inner_forward(
 
 def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a layer's ``backward`` so that it undoes the latest call of the layer in the pass that it belongs to."""
+    whole = function.__name__ == "backward"
 
     @functools.wraps(function)
     def backward(self: Any, /, *grads: Any, **options: Any) -> Any:
-        current = current_pass()
-        if current is None:
-            return _outermost_backward(function, self, grads, options)
-        return _backward(current, function, self, grads, options)
+        run = function
+        if options:
+            run, grads = _in_order(function, self, grads, options)
+        outer = current = current_pass()
+        if current is not None:
+            outer = current.active
+            if outer.layer is self:  # super().backward(grad): the same call
+                return run(self, *grads)
+        if current is None or outer.layer is None:  # by the user, maybe in a script under one_pass
+            return _outermost_backward(run, self, grads, whole)
+        current.active = call = outer.take(self)
+        try:
+            grads = call.accept(grads)
+            result = run(self, *grads) if current.watch is None else _watched(current, call, run, self, grads)
+            if whole and self.foreign:
+                call.gave(result)
+            return result
+        except BaseException as error:
+            _locate(error, self, outer)
+            raise
+        finally:
+            current.active = outer
 
     wrapper: Any = _short_backward(function, backward) if _is_plain(function, "grad") else backward
     wrapper.wrapper = wrapper
@@ -205,41 +231,10 @@ def _short_backward(function: Callable[..., Any], backward: Callable[..., Any]) 
     return short
 
 
-def _backward(
-    current: Any, function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
-    outer = current.active
-    if outer.layer is None:  # in a script under one_pass
-        return _outermost_backward(function, layer, grads, options)
-    if outer.layer is layer:  # super().backward(grad): the same call
-        return function(layer, *grads, **options)
-    if options:
-        grads, options = _in_order(function, layer, grads, options)
-    current.active = call = outer.take(layer)
-    try:
-        grads = call.accept(grads)
-        if current.watch is not None:
-            result = _watched(current.watch, function, layer, grads, options)
-        else:
-            result = function(layer, *grads, **options)
-        if layer.foreign and function.__name__ == "backward":
-            call.gave(result)
-        return result
-    except BaseException as error:
-        _locate(error, layer, outer)
-        raise
-    finally:
-        current.active = outer
-
-
-def _outermost_backward(
-    function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
+def _outermost_backward(run: Callable[..., Any], layer: Any, grads: tuple[Any, ...], whole: bool) -> Any:
     current = layer._pass
     if current is None or current.thread != get_ident():
         raise PassError(nothing_to_undo(layer))
-    if options:
-        grads, options = _in_order(function, layer, grads, options)
     if layer.needs_grad and (not grads or (grads[0] is None and all(grad is None for grad in grads))):
         raise ArgumentTypeError(expects(layer, "backward(grad) with the gradient at its output", "no grad"))
     if current.waiting and current.layer is layer:
@@ -255,12 +250,12 @@ def _outermost_backward(
     outer, current.active = current.active, call
     try:
         if current.watch is not None:
-            result = _watched(current.watch, function, layer, grads, options)
+            result = _watched(current, call, run, layer, grads)
         elif layer.may_overflow:
-            result = _quietly(function, layer, *grads, **options)
+            result = _quietly(run, layer, grads)
         else:
-            result = function(layer, *grads, **options)
-        if layer.foreign and function.__name__ == "backward":
+            result = run(layer, *grads)
+        if whole and layer.foreign:
             call.gave(result)
         return result
     except BaseException:
@@ -283,29 +278,25 @@ def _is_plain(function: Callable[..., Any], name: str) -> bool:
 
 
 @np.errstate(over="ignore")  # σ' of 1e20 is 0 in float32, and 1 + x² overflows on the way
-def _quietly(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    return function(*arguments, **options)
+def _quietly(run: Callable[..., Any], layer: Any, grads: tuple[Any, ...]) -> Any:
+    return run(layer, *grads)
 
 
-def _watched(
-    watch: Watch, function: Callable[..., Any], layer: Any, grads: tuple[Any, ...], options: dict[str, Any]
-) -> Any:
-    """Undo the active call under the eyes of `detect_anomaly`."""
-    current = current_pass()
-    call = current.active
-    outermost = call is current or current.layer is None
-    watch.undoing(current, call, outermost)
-    result = _quietly(function, layer, *grads, **options)
+def _watched(current: Any, call: Call, run: Callable[..., Any], layer: Any, grads: tuple[Any, ...]) -> Any:
+    """Undo a call under the eyes of `detect_anomaly`."""
+    watch: Watch = current.watch
+    watch.undoing(current, call, call is current or current.layer is None)
+    result = _quietly(run, layer, grads)
     watch.undone(current, call, grads, result)
     return result
 
 
 def _in_order(
     function: Callable[..., Any], layer: Any, arrays: tuple[Any, ...], options: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return arrays that were given by name in their places, and the options, which are keyword-only, as they are."""
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Return the function with its options, which are keyword-only, bound, and the arrays in their places."""
     bound = inspect.signature(function).bind(layer, *arrays, **options)
-    return bound.args[1:], bound.kwargs
+    return functools.partial(function, **bound.kwargs) if bound.kwargs else function, bound.args[1:]
 
 
 def _as_arrays(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...]) -> tuple[tuple[Any, ...], bool]:

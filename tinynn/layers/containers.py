@@ -86,17 +86,16 @@ class Sequential(Container):
     def backward_parameters(self, *grads: Any) -> None:
         grad: Any = grads if len(grads) != 1 else grads[0]
         layers = list(self._layers.values())
-        first = 0
-        while first < len(layers) and not discovery.trainable(layers[first]):
-            first += 1
-        if first == len(layers):
+        while layers and not discovery.trainable(layers[0]):
+            del layers[0]
+        if not layers:
             return
-        for layer in layers[:first:-1]:
+        for layer in layers[:0:-1]:
             grad = layer.backward(*grad) if isinstance(grad, tuple) else layer.backward(grad)
         if isinstance(grad, tuple):
-            layers[first].backward_parameters(*grad)
+            layers[0].backward_parameters(*grad)
         else:
-            layers[first].backward_parameters(grad)
+            layers[0].backward_parameters(grad)
 
     def append(self, layer: Layer) -> Self:
         """Add a layer at the end, named by its position."""
