@@ -5,7 +5,7 @@
     python tests/mutation.py --only Linear.backward           what has this in its name
 
 A mutant has one operator, constant, index or comparison changed, or a call of one function turned into a call of its
-counterpart. First come the tests that run over every layer and have the name of its class; if they let it pass, those of
+counterpart. First come the tests that run over every layer and name its class; if they let it pass, those of
 single parts, but for what is far from layers and losses; and last those of every other layer. What passes is printed:
 it is either equivalent to the original, or a test is missing. Needs ``os.fork``.
 """
