@@ -237,6 +237,13 @@ class Pass(Call):
     __slots__ = ("active", "integers", "joined", "recording", "thread", "unusual", "waiting", "watch")
 
     active: Any
+    integers: bool
+    joined: bool
+    recording: bool
+    thread: int
+    unusual: bool
+    waiting: bool
+    watch: Any
 
     def empty(self) -> None:
         """Let go of everything that was saved, and of the layer, which holds the pass."""
