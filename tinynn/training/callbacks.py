@@ -14,7 +14,7 @@ from tinynn.core.extras import import_extra
 from tinynn.errors import ArgumentError, ArgumentTypeError, StateError, expects
 from tinynn.training.progress import say
 
-__all__ = ["HOOKS", "Callback", "EarlyStopping", "LambdaCallback", "TensorBoard"]
+__all__ = ["HOOKS", "Callback", "EarlyStopping", "LambdaCallback", "TensorBoard", "hooks_in_order"]
 
 HOOKS = ("on_fit_start", "on_epoch_start", "on_batch_end", "on_step_end", "on_epoch_end", "on_fit_end")
 
@@ -67,6 +67,19 @@ class Callback:
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Take over what `state_dict` returned."""
+
+
+def hooks_in_order(callbacks: list[Callback], name: str) -> list[Callable[[Any], object]]:
+    """Return one hook of all callbacks in the order in which it is called."""
+    if name == "on_fit_end":
+        callbacks = sorted(callbacks, key=lambda callback: not callback.runs_last)
+    return [hook for callback in callbacks if (hook := _hook(callback, name))]
+
+
+def _hook(callback: Callback, name: str) -> Callable[[Any], object] | None:
+    """Return a method of a callback, or a function in its place; None if it is the one that does nothing."""
+    inherited = getattr(type(callback), name) is getattr(Callback, name) and name not in vars(callback)
+    return None if inherited else getattr(callback, name)
 
 
 class LambdaCallback(Callback):

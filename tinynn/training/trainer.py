@@ -24,8 +24,19 @@ from tinynn.errors import ArgumentError, ArgumentTypeError, NonFiniteError, Shap
 from tinynn.optim.clipping import clip_grad_norm_
 from tinynn.optim.plateau import ReduceLROnPlateau
 from tinynn.optim.schedule import LRScheduler
-from tinynn.training.callbacks import HOOKS, Callback
+from tinynn.training.callbacks import HOOKS, Callback, hooks_in_order
 from tinynn.training.checkpoint import load_checkpoint
+from tinynn.training.given import (
+    BATCH_SIZE,
+    Metric,
+    a_kind,
+    as_batch,
+    as_callbacks,
+    as_loader,
+    as_metrics,
+    as_validation,
+)
+from tinynn.training.going_on import check_generators, matched, put_generators
 from tinynn.training.history import History
 from tinynn.training.interrupt import first_interrupt
 from tinynn.training.means import Means
@@ -34,8 +45,6 @@ from tinynn.typing import Array, ArrayLike, Seed
 
 __all__ = ["Trainer"]
 
-Metric = Callable[[Any, Any], Any]
-BATCH_SIZE = 32
 COUNTERS = ("epoch", "batch", "global_step", "_first_epoch", "_gathered", "_gathered_samples")
 
 
@@ -101,13 +110,13 @@ class Trainer:
     ) -> None:
         for argument, value, kind in (("model", model, Layer), ("loss_fn", loss_fn, Loss)):
             if not isinstance(value, kind):
-                raise ArgumentTypeError(expects("Trainer", f"{argument} to be a {kind.__name__}", _a(value)))
+                raise ArgumentTypeError(expects("Trainer", f"{argument} to be a {kind.__name__}", a_kind(value)))
         if not isinstance(optimizer, Optimizer):
-            raise ArgumentTypeError(expects("Trainer", "optimizer to be an Optimizer", _a(optimizer)))
+            raise ArgumentTypeError(expects("Trainer", "optimizer to be an Optimizer", a_kind(optimizer)))
         if loss_fn.reduction == "none":
             raise ArgumentError(expects("Trainer", "a loss that is one number for a batch", "reduction='none'"))
         if scheduler is not None and not isinstance(scheduler, LRScheduler):
-            raise ArgumentTypeError(expects("Trainer", "scheduler to be a schedule or None", _a(scheduler)))
+            raise ArgumentTypeError(expects("Trainer", "scheduler to be a schedule or None", a_kind(scheduler)))
         if scheduler is not None and scheduler.optimizer is not optimizer:
             raise ArgumentError(expects("Trainer", "a scheduler of its optimizer", "one of another"))
         trained = {parameter for group in optimizer.param_groups for parameter in group["params"]}
@@ -117,7 +126,7 @@ class Trainer:
         self.model = model
         self.loss_fn = loss_fn
         self.optimizer = optimizer
-        self.metrics = _metrics(metrics)
+        self.metrics = as_metrics(metrics)
         self.scheduler = scheduler
         self.clip_norm = None if clip_norm is None else number("Trainer", "clip_norm", clip_norm, above=0)
         self.accumulate = size("Trainer", "accumulate", accumulate)
@@ -187,11 +196,11 @@ class Trainer:
                 expects("Trainer.fit", "data to be (x, y)", "x and y", "write fit((x, y), epochs=10)")
             )
         epochs = size("Trainer.fit", "epochs", epochs)
-        loader = _loader("Trainer.fit", data, batch_size, shuffle=True, rng=rng)
+        loader = as_loader("Trainer.fit", data, batch_size, shuffle=True, rng=rng)
         if loader.samples is not None and not len(loader):
             raise ArgumentError(expects("Trainer.fit", "at least one batch in an epoch", loader))
-        validate = None if validation is None else _validation(validation, batch_size or loader.batch_size)
-        callbacks = _callbacks(callbacks)
+        validate = None if validation is None else as_validation(validation, batch_size or loader.batch_size)
+        callbacks = as_callbacks(callbacks)
         shown = progress_for("Trainer.fit", progress)
         if resume is None:
             self._begin(loader, validate, callbacks)
@@ -259,7 +268,7 @@ class Trainer:
                 self._take_up(self._loaded, loader, validate, callbacks)
         self.resumed = self._loaded is not None
         self.loader, self._validate, self.callbacks = loader, validate, callbacks
-        self._hooks = {name: _hooks(callbacks, name) for name in HOOKS}
+        self._hooks = {name: hooks_in_order(callbacks, name) for name in HOOKS}
         self._watch_buffers()
         self.history.interrupted = self._stopping = False
 
@@ -267,8 +276,8 @@ class Trainer:
         self, loaded: Mapping[str, Any], loader: DataLoader, validate: DataLoader | None, callbacks: list[Callback]
     ) -> None:
         """Give loader and callbacks their part of a state, or change none of them."""
-        states = _matched(callbacks, loaded["callbacks"])
-        _check_generators(self._generators(loader, validate), loaded["generators"])
+        states = matched(callbacks, loaded["callbacks"])
+        check_generators(self._generators(loader, validate), loaded["generators"])
         own = [(callback, callback.state_dict()) for callback, _ in states]
         try:
             for callback, state in states:
@@ -282,7 +291,7 @@ class Trainer:
     def _go_on(self) -> None:
         """Put all generators where they were when the run was stopped, whatever was drawn since."""
         if self._loaded is not None:
-            _put(self._generators(self.loader, self._validate), self._loaded["generators"])
+            put_generators(self._generators(self.loader, self._validate), self._loaded["generators"])
             self._loaded = None
 
     def _run_epoch(self, loader: DataLoader, validate: DataLoader | None, shown: Progress, last: int) -> None:
@@ -307,7 +316,7 @@ class Trainer:
 
     def _run_batch(self, batch: Any) -> None:
         """Train on a batch, and make an update if enough of them have come together."""
-        inputs, target = _split(batch)
+        inputs, target = as_batch(batch)
         samples = len(inputs[0])
         prediction = self._gather(inputs, target, samples)
         self._measure(self._means, prediction, target, self.loss, samples)
@@ -424,7 +433,7 @@ class Trainer:
             data: ``(x, y)``, a data set or a `DataLoader`.
             batch_size: samples in a batch, 32 by default; not for a loader, which has its own.
         """
-        return self._evaluate(_loader("Trainer.evaluate", data, batch_size))
+        return self._evaluate(as_loader("Trainer.evaluate", data, batch_size))
 
     def predict(self, x: ArrayLike | tuple[ArrayLike, ...], batch_size: int = BATCH_SIZE) -> Any:
         """Return the output of the model for all samples, in evaluation mode; a tuple where it returns several.
@@ -444,7 +453,7 @@ class Trainer:
         means = Means()
         with self._all_layers(training=False), no_grad():
             for batch in loader.apart():  # it may be the one that training is in the middle of
-                inputs, target = _split(batch)
+                inputs, target = as_batch(batch)
                 prediction = self.model(*inputs)
                 self._measure(means, prediction, target, float(self.loss_fn(prediction, target)), len(inputs[0]))
         if not means.samples:
@@ -463,7 +472,7 @@ class Trainer:
                     if np.ndim(value):
                         raise ShapeError(expects("Trainer", what, f"an array of shape {np.shape(value)}"))
                     if not isinstance(value, SupportsFloat):
-                        raise ArgumentTypeError(expects("Trainer", what, _a(value)))
+                        raise ArgumentTypeError(expects("Trainer", what, a_kind(value)))
                     means.add(name, float(value) * samples)
 
     # Stopping and going on
@@ -502,19 +511,18 @@ class Trainer:
         Raises:
             StateError: if it does not fit; nothing has changed then.
         """
-        own = self.state_dict()
-        if not isinstance(state_dict, Mapping) or set(state_dict) != set(own):
-            given = ", ".join(map(str, state_dict)) if isinstance(state_dict, Mapping) else repr(state_dict)
-            raise StateError(expects("Trainer", f"a state with {', '.join(own)}", given))
-        with self._all_or_nothing(), _state_errors():
+        with self._all_or_nothing() as own, _state_errors():
+            if not isinstance(state_dict, Mapping) or set(state_dict) != set(own):
+                given = ", ".join(map(str, state_dict)) if isinstance(state_dict, Mapping) else repr(state_dict)
+                raise StateError(expects("Trainer", f"a state with {', '.join(own)}", given))
             self._load(state_dict)
 
     @contextmanager
-    def _all_or_nothing(self) -> Generator[None]:
-        """A context after whose failure the trainer is as it was."""
+    def _all_or_nothing(self) -> Generator[dict[str, Any]]:
+        """A context after whose failure the trainer is as it was; it gives the state that it was in."""
         own, loaded = self.state_dict(), self._loaded
         try:
-            yield
+            yield own
         except BaseException:
             self._load(own)
             self._loaded = loaded
@@ -525,7 +533,7 @@ class Trainer:
             scheduler = "no scheduler" if self.scheduler is None else f"a {type(self.scheduler).__name__}"
             raise StateError(expects("Trainer", f"the state of a trainer with {scheduler}", "another"))
         own = self._generators()
-        _check_generators(own, state["generators"][: len(own)])
+        check_generators(own, state["generators"][: len(own)])
         self.model.load_state_dict(state["model"])
         self.loss_fn.load_state_dict(state["loss_fn"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -539,7 +547,7 @@ class Trainer:
         waiting = self._parameters() if self._gathered else []
         for parameter, gradient in zip(waiting, state["gradients"], strict=True):
             parameter.grad = gradient
-        _put(own, state["generators"])
+        put_generators(own, state["generators"])
         self._loaded = copy.deepcopy({name: state[name] for name in ("loader", "callbacks", "generators")})
 
     def _generators(self, *loaders: DataLoader | None) -> list[np.random.Generator]:
@@ -568,100 +576,6 @@ def _first_not_finite(parameters: list[Parameter]) -> Parameter | None:
     return None
 
 
-def _metrics(metrics: Mapping[str, Metric] | Iterable[Metric] | None) -> dict[str, Metric]:
-    """Return metrics by name."""
-    if metrics is None:
-        return {}
-    if isinstance(metrics, Mapping):
-        pairs = list(metrics.items())
-    elif isinstance(metrics, Iterable):
-        pairs = [(getattr(metric, "__name__", ""), metric) for metric in metrics]
-    else:
-        raise ArgumentTypeError(expects("Trainer", "metrics to be functions by name, or a list of them", _a(metrics)))
-    for name, metric in pairs:
-        if not callable(metric):
-            what = "metrics to be functions of prediction and target"
-            raise ArgumentTypeError(expects("Trainer", what, repr(metric)))
-        if not isinstance(name, str) or name in {"", "<lambda>", "loss", "lr"} or name.startswith("val_"):
-            remedy = "write metrics={'name': function}"
-            raise ArgumentError(expects("Trainer", "metrics with names of their own", repr(name), remedy))
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise ArgumentError(expects("Trainer", "metrics with different names", ", ".join(name for name, _ in pairs)))
-    return dict(pairs)
-
-
-def _loader(owner: str, data: Any, batch_size: int | None, shuffle: bool = False, rng: Seed = None) -> DataLoader:
-    """Return the batches of what a user gave as data."""
-    if isinstance(data, DataLoader):
-        for name, value in (("batch_size", batch_size), ("rng", rng)):
-            if value is not None:
-                raise ArgumentTypeError(expects(owner, f"no {name} beside a DataLoader", f"{name}={value!r}"))
-        return data
-    if isinstance(data, tuple):
-        if len(data) != 2:
-            remedy = "for several inputs write ((x1, x2), y)"
-            raise ArgumentTypeError(expects(owner, "data to be (x, y)", f"a tuple of {len(data)}", remedy))
-        x, y = data
-        data = ArrayDataset(*(x if isinstance(x, tuple) else (x,)), y)
-    return DataLoader(data, BATCH_SIZE if batch_size is None else batch_size, shuffle, rng=rng)
-
-
-def _validation(validation: Any, batch_size: int) -> DataLoader:
-    """Return the batches of what a user gave for validation."""
-    if isinstance(validation, DataLoader):
-        return validation
-    if isinstance(validation, (bool, int, float)):
-        what = "validation to be (x, y), a data set or a DataLoader"
-        raise ArgumentTypeError(expects("Trainer.fit", what, validation, "split the data before, at random"))
-    return _loader("Trainer.fit", validation, batch_size)
-
-
-def _split(batch: Any) -> tuple[tuple[Any, ...], Any]:
-    """Return the inputs and the target of a batch."""
-    if not isinstance(batch, tuple) or len(batch) < 2:
-        actual = f"a tuple of {len(batch)}" if isinstance(batch, tuple) else _a(batch)
-        raise ShapeError(expects("Trainer", "batches that are tuples, (x, target)", actual))
-    return batch[:-1], batch[-1]
-
-
-def _callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
-    """Return callbacks in the order in which they are called."""
-    own = list(callbacks) if isinstance(callbacks, Iterable) else [callbacks]
-    for callback in own:
-        if not isinstance(callback, Callback):
-            raise ArgumentTypeError(expects("Trainer.fit", "callbacks to be Callback objects", _a(callback)))
-    return sorted(own, key=lambda callback: callback.runs_last)
-
-
-def _hook(callback: Callback, name: str) -> Callable[[Any], object] | None:
-    """Return a method of a callback, or a function in its place; None if it is the one that does nothing."""
-    inherited = getattr(type(callback), name) is getattr(Callback, name) and name not in vars(callback)
-    return None if inherited else getattr(callback, name)
-
-
-def _hooks(callbacks: list[Callback], name: str) -> list[Callable[[Any], object]]:
-    """Return one hook of all callbacks in the order in which it is called."""
-    if name == "on_fit_end":
-        callbacks = sorted(callbacks, key=lambda callback: not callback.runs_last)
-    return [hook for callback in callbacks if (hook := _hook(callback, name))]
-
-
-def _matched(callbacks: list[Callback], states: list[Any]) -> list[tuple[Callback, Any]]:
-    """Return which callback takes which state: the first of a class the first of that class, and so on."""
-    waiting = list(callbacks)
-    pairs = []
-    for name, state in states:
-        callback = next((callback for callback in waiting if type(callback).__name__ == name), None)
-        if callback is not None:
-            waiting.remove(callback)
-            pairs.append((callback, state))
-        elif state:
-            remedy = "give fit the callbacks that the stopped run had"
-            actual = ", ".join(type(callback).__name__ for callback in callbacks) or "none"
-            raise StateError(expects("Trainer.fit", f"a callback {name} for its state", actual, remedy))
-    return pairs
-
-
 @contextmanager
 def _state_errors() -> Generator[None]:
     """A context in which a state is taken up: whatever is wrong with it is a StateError."""
@@ -671,23 +585,3 @@ def _state_errors() -> Generator[None]:
         raise
     except Exception as error:
         raise StateError(expects("Trainer", "a state that it can go on from", repr(error))) from error
-
-
-def _check_generators(own: list[np.random.Generator], states: list[Any]) -> None:
-    """Refuse states that do not belong to the generators."""
-    kinds = [type(generator.bit_generator).__name__ for generator in own]
-    saved = [state["bit_generator"] for state in states]
-    if kinds != saved:
-        what = f"the states of {len(own)} random generators ({', '.join(kinds) or 'none'})"
-        remedy = "layers and loaders have to share generators as they did in the stopped run"
-        raise StateError(expects("Trainer", what, f"{len(saved)} ({', '.join(saved) or 'none'})", remedy))
-
-
-def _put(own: list[np.random.Generator], states: list[Any]) -> None:
-    """Put generators where others were."""
-    for generator, state in zip(own, states, strict=False):
-        generator.bit_generator.state = state
-
-
-def _a(value: Any) -> str:
-    return f"a {type(value).__name__}"
