@@ -3,6 +3,7 @@
     python tests/mutation.py                                  every file of tinynn/layers and tinynn/losses
     python tests/mutation.py tinynn/layers/linear.py          one file
     python tests/mutation.py --only Linear.backward           what has this in its name
+    python tests/mutation.py --quick                          without the tests that take longest
 
 A mutant has one operator, constant, index or comparison changed, or a call of one function turned into a call of its
 counterpart. First come the tests that run over every layer and name its class; if they let it pass, those of
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import ast
 import copy
+import functools
 import importlib
 import importlib.abc
 import importlib.util
@@ -229,20 +231,21 @@ def passes(mutant: Mutant, arguments: list[str]) -> bool:
     return False
 
 
-def survives(mutant: Mutant) -> bool:
+def survives(mutant: Mutant, quick: bool = False) -> bool:
     every = [f"tests/{name}" for name in EVERY if (ROOT / "tests" / name).exists()]
     owner = mutant.function.partition(".")[0]
     if owner[:1].isupper() and not passes(mutant, [*every, "-k", owner]):
         return False
     if not passes(mutant, ["tests", *(f"--ignore=tests/{name}" for name in (*EVERY, *FAR))]):
         return False
-    return passes(mutant, every)
+    return quick or passes(mutant, every)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--only", default="", help="only functions with this in their name")
+    parser.add_argument("--quick", action="store_true", help="without the last tests, so that more is printed")
     parser.add_argument("--jobs", type=int, default=2)
     arguments = parser.parse_args()
     os.chdir(ROOT)
@@ -253,11 +256,12 @@ def main() -> int:
     todo = [mutant for path in files for mutant in mutants(path.resolve()) if arguments.only in mutant.function]
     print(f"{len(todo)} mutants", flush=True)
     unchanged = Mutant(todo[0].path, "", 0, "nothing", (ROOT / todo[0].path).read_text(encoding="utf-8"))
-    if not survives(unchanged):
+    judge = functools.partial(survives, quick=arguments.quick)
+    if not judge(unchanged):
         sys.exit("the tests have to pass before anything is changed, and they do not")
     survivors = []
     with ThreadPoolExecutor(arguments.jobs) as pool:
-        for number, (mutant, survived) in enumerate(zip(todo, pool.map(survives, todo), strict=True), start=1):
+        for number, (mutant, survived) in enumerate(zip(todo, pool.map(judge, todo), strict=True), start=1):
             if survived:
                 survivors.append(mutant)
                 print(f"[{number}] survived: {mutant}", flush=True)
