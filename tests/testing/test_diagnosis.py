@@ -200,6 +200,18 @@ def test_randomness_kept_on_self():
 
 
 def test_state_that_does_not_change_may_be_kept_on_self():
+    class Summed(nn.Layer):
+        def forward(self, x):
+            self.features = x.shape[1]
+            return x.sum(axis=1, keepdims=True)
+
+        def backward(self, grad):
+            return np.repeat(grad, self.features, axis=1)
+
+    check_gradients(Summed(), normal(4, 3))
+
+
+def test_the_number_of_samples_changes():
     class Shaped(nn.Layer):
         def forward(self, x):
             self.shape = x.shape
@@ -208,7 +220,7 @@ def test_state_that_does_not_change_may_be_kept_on_self():
         def backward(self, grad):
             return grad.reshape(self.shape)
 
-    check_gradients(Shaped(), normal(4, 3))
+    assert found(Shaped(), normal(4, 3)) == [("input", "stale-state")]
 
 
 class Assigned(Affine):

@@ -344,6 +344,8 @@ LAYERS = [
     Unlawful(
         FirstInFirstOut,
         {
+            "gradients in training",
+            "gradients in evaluation",
             "each call keeps its own",
             "may follow itself",
             "may be shared by models",

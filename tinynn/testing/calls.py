@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +12,9 @@ from tinynn.testing.moving import State
 from tinynn.testing.report import Finding
 from tinynn.testing.subject import Given, Subject
 from tinynn.testing.trial import Trial
-from tinynn.typing import Array
+from tinynn.typing import Array, ArrayLike
 
-__all__ = ["another", "findings_of_several_calls"]
+__all__ = ["another", "findings_of_several_calls", "one_sample_more"]
 
 CLOSE = 1e-9
 
@@ -33,29 +33,46 @@ def _assigned(trial: Trial) -> Iterator[Finding]:
     once = subject.gradients(trial.grads)
     subject.forward()
     twice = subject.gradients(trial.grads)
-    for where, parameter in subject.layer.named_parameters():
-        fits = parameter.requires_grad and once[where].shape == parameter.shape
-        if fits and _same(twice[where], once[where]) and np.any(once[where]):
+    for where, parameter in subject.parameters.items():
+        fits = once[where].shape == parameter.shape and np.isfinite(once[where]).all()
+        if not fits or _same(twice[where], 2 * once[where]):
+            continue
+        if _same(twice[where], once[where]):
             sentence = "a second backward replaces the gradient: assigned, .grad = ..., where add_grad(...) or += adds"
-            yield Finding(where, "assigned-not-added", sentence)
+        else:
+            sentence = "a second backward does not add the same to the gradient once more: add_grad(...) or += does"
+        yield Finding(where, "assigned-not-added", sentence)
 
 
 def _stale(trial: Trial) -> Iterator[Finding]:
-    """The gradients of the first of two calls in one pass do not depend on what the second was called with."""
+    """The gradients of the first of two calls in one pass do not depend on what the second was called with.
+
+    That is other numbers, and then one sample more.
+    """
     subject = Subject(trial.layer, trial.inputs, np.float64)
     rng = np.random.default_rng(trial.seed)
     first = subject.inputs
     second = [another(x, rng) for x in first]
+    grown = one_sample_more(second)
+    for other in (second, *([list(grown[1])] if grown else [])):
+        findings = list(_left_over(subject, trial.grads, first, other))
+        yield from findings
+        if findings:
+            return
+
+
+def _left_over(subject: Subject, grads: list[Array], first: list[Any], second: list[Any]) -> Iterator[Finding]:
+    """Yield where the second of two calls has left something that the backward of the first takes for its own."""
     try:
         subject.inputs = second
-        subject.forward()
+        subject.gradients([np.ones_like(y) for y in subject.forward()])
         later = subject.moving.state()
-        single = _first_of(subject, trial.grads, first, None, None)
+        single = _first_of(subject, grads, first, None, None)
     except Exception:  # the other inputs may not be allowed
         return
     try:
-        same = _first_of(subject, trial.grads, first, first, None)
-        other = _first_of(subject, trial.grads, first, second, later)
+        same = _first_of(subject, grads, first, first, None)
+        other = _first_of(subject, grads, first, second, later)
     except Exception as error:
         sentence = f"two calls in one pass cannot both be undone: {type(error).__name__}: {error}; state kept on self?"
         yield Finding("input", "stale-state", sentence)
@@ -79,9 +96,9 @@ def _first_of(
         subject.forward()
         if second is not None:
             subject.inputs = second
-            subject.forward(later)
-            subject.gradients(grads)
+            subject.gradients([np.ones_like(y) for y in subject.forward(later)])
         subject.layer.zero_grad()
+        subject.inputs = first
         return subject.gradients(grads)
 
 
@@ -91,6 +108,16 @@ def another(x: Any, rng: np.random.Generator) -> Any:
         return None
     mixed = rng.permutation(x.reshape(-1)).reshape(x.shape)
     return mixed * rng.uniform(0.5, 1.0, x.shape) if x.dtype.kind == "f" else mixed
+
+
+def one_sample_more(inputs: Sequence[ArrayLike]) -> tuple[int, tuple[ArrayLike, ...]] | None:
+    """Return the number of samples, and the inputs with the first sample appended once more."""
+    arrays = [None if x is None else np.asarray(x) for x in inputs]
+    if not arrays or arrays[0] is None or arrays[0].ndim == 0 or len(arrays[0]) < 2:
+        return None
+    count = len(arrays[0])
+    grown = [x if x is None or x.ndim == 0 or len(x) != count else np.concatenate([x, x[:1]]) for x in arrays]
+    return count, tuple(grown)
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinynn.testing.subject import is_input
 from tinynn.testing.trial import Trial
 from tinynn.typing import Array
 
@@ -38,7 +39,7 @@ class Case:
     @property
     def axes_of_samples(self) -> range:
         """The axes over which a sum may have been taken too often: those of samples at an input, all of a parameter."""
-        return range(max(1, self.measured.ndim - 1) if self.where.startswith("input") else self.measured.ndim)
+        return range(max(1, self.measured.ndim - 1) if is_input(self.where) else self.measured.ndim)
 
     @property
     def known(self) -> Array:
@@ -52,9 +53,13 @@ class Case:
         return wrong
 
     def explained_by(self, candidate: Array) -> bool:
-        """Whether the given gradient is ``candidate``, as far as can be told."""
+        """Whether the given gradient is ``candidate``, as far as can be told, and the measured one is not."""
         if candidate.shape != self.given.shape:
             return False
+        if candidate.shape == self.measured.shape:
+            apart = ~(np.abs(candidate - self.measured) <= self.room)
+            if not np.any(apart & self.wrong):
+                return False
         known = np.isfinite(candidate)
         if known.sum() < min(2, candidate.size):
             return False

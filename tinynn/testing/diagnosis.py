@@ -12,12 +12,13 @@ from fractions import Fraction
 import numpy as np
 
 from tinynn.testing.branches import missing_branch
+from tinynn.testing.calls import one_sample_more
 from tinynn.testing.case import MOST_MASKS, Case, single_samples, subsets, wrong_shape
-from tinynn.testing.factors import feature_factor
+from tinynn.testing.factors import feature_factor, fit_elsewhere
 from tinynn.testing.report import Finding
-from tinynn.testing.subject import input_name
+from tinynn.testing.subject import input_name, is_input
 from tinynn.testing.trial import TOLERANCES, Trial
-from tinynn.typing import Array, ArrayLike
+from tinynn.typing import Array
 
 __all__ = ["diagnose"]
 
@@ -83,7 +84,7 @@ def _factor_of(case: Case) -> float | None:
 
 def _batch_factor(case: Case) -> str | None:
     factor = _factor_of(case)
-    grown = _one_sample_more(case.trial.inputs)
+    grown = one_sample_more(case.trial.inputs)
     if factor is None or grown is None:
         return None
     count, inputs = grown
@@ -107,6 +108,9 @@ def _batch_factor(case: Case) -> str | None:
 def _factor(case: Case) -> str | None:
     factor = _factor_of(case)
     if factor is None:
+        return None
+    elsewhere = fit_elsewhere(case, factor)
+    if elsewhere is False or (elsewhere is None and case.known.sum() < 2):  # one number has a factor in any case
         return None
     hint = {2.0: " (a ½ forgotten?)", 0.5: " (2 forgotten?)"}.get(round(factor, 9), "")
     size = _number(factor)
@@ -147,7 +151,7 @@ def _batch_sum(case: Case) -> str | None:
     for name, part in single_samples(case):
         if case.explained_by(part):
             return f"the gradient is that of {name} only: the sum over the samples is missing"
-    if case.where.startswith("input") and measured.ndim and 1 < len(measured) <= MOST_MASKS:
+    if is_input(case.where) and measured.ndim and 1 < len(measured) <= MOST_MASKS:
         for number, row in enumerate(measured):
             if case.explained_by(np.broadcast_to(row, measured.shape)):
                 return f"every sample has the gradient of sample {number}: grad[{number}]?"
@@ -156,7 +160,7 @@ def _batch_sum(case: Case) -> str | None:
 
 def _derivative_at_output(case: Case) -> str | None:
     trial, y = case.trial, case.trial.outputs
-    position = int(case.where.partition(" ")[2] or 0) if case.where.startswith("input") else 0
+    position = int(case.where.partition(" ")[2] or 0) if is_input(case.where) else 0
     inputs = list(trial.inputs)
     if len(y) != 1 or position >= len(inputs) or np.shape(inputs[position]) != y[0].shape or not y[0].ndim:
         return None
@@ -219,13 +223,3 @@ def _number(value: float) -> str:
     if abs(float(fraction) - value) > 1e-11 * abs(value):
         return f"{value:.12g}"
     return {Fraction(1, 2): "½", Fraction(1, 4): "¼", Fraction(-1, 2): "-½"}.get(fraction, str(fraction))
-
-
-def _one_sample_more(inputs: tuple[ArrayLike, ...]) -> tuple[int, tuple[ArrayLike, ...]] | None:
-    """Return the number of samples, and the inputs with the first sample appended once more."""
-    arrays = [None if x is None else np.asarray(x) for x in inputs]
-    if not arrays or arrays[0] is None or arrays[0].ndim == 0 or len(arrays[0]) < 2:
-        return None
-    count = len(arrays[0])
-    grown = [x if x is None or x.ndim == 0 or len(x) != count else np.concatenate([x, x[:1]]) for x in arrays]
-    return count, tuple(grown)

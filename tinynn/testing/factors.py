@@ -11,7 +11,7 @@ from tinynn.testing.calls import another
 from tinynn.testing.case import Case
 from tinynn.typing import Array
 
-__all__ = ["feature_factor"]
+__all__ = ["feature_factor", "fit_elsewhere"]
 
 MOST_PRINTED = 6
 
@@ -29,7 +29,7 @@ def feature_factor(case: Case) -> str | None:
             continue
         source = next(_sources(case.trial.layer, factors), "")
         single = (case.known.sum(axis=_others(case, axis)) < 2).any()
-        if (source or not single) and _fit_elsewhere(case, axis, factors):
+        if (source or not single) and fit_elsewhere(case, np.expand_dims(factors, _others(case, axis))):
             numbers = [f"{factor:.6g}" for factor in factors[:MOST_PRINTED]]
             more = f", ... ({len(factors)} in all)" if len(factors) > MOST_PRINTED else ""
             origin = f"; these are {source}" if source else ""
@@ -53,18 +53,18 @@ def _factors(case: Case, axis: int) -> Array | None:
     return factors if case.explained_by(case.measured * np.expand_dims(factors, others)) else None
 
 
-def _fit_elsewhere(case: Case, axis: int, factors: Array) -> bool:
-    """Whether the factors explain what is given at other inputs as well."""
+def fit_elsewhere(case: Case, factors: Array | float) -> bool | None:
+    """Whether factors explain what is given at other inputs as well; None where that cannot be told."""
     rng = np.random.default_rng(case.trial.seed)
     try:
         inputs = tuple(another(x, rng) for x in case.trial.real.inputs)
         trial = case.trial.like(inputs=inputs, seed=case.trial.seed + 1)
         given, measured = trial.given[case.where], trial.measured(case.where).values
         elsewhere = Case(trial, case.where, given, measured, trial.room(case.where))
-        explained = elsewhere.explained_by(measured * np.expand_dims(factors, _others(case, axis)))
+        explained = elsewhere.explained_by(measured * factors)
         return explained and bool(elsewhere.wrong.any())  # a gradient that vanishes there would confirm anything
     except Exception:  # the other inputs may not be allowed
-        return False
+        return None
 
 
 def _sources(layer: Layer, factors: Array) -> Iterator[str]:

@@ -70,7 +70,11 @@ def check_gradients(
         max_elements = size("check_gradients", "max_elements", max_elements)
     seed = int(generator("check_gradients", rng).integers(2**32))
     with quiet():
-        return _checked(_trial(layer, inputs, method_name, seed, max_elements))
+        trial = _trial(layer, inputs, method_name, seed, max_elements)
+        if not trial.real.variables:
+            what, actual = "a floating input or a parameter, which have gradients", "neither"
+            raise ArgumentTypeError(expects("check_gradients", what, actual))
+        return _checked(trial)
 
 
 def _trial(layer: Layer, inputs: tuple[ArrayLike, ...], method: str, seed: int, max_elements: int | None) -> Trial:
@@ -197,6 +201,11 @@ def _cannot_be_checked(trial: Trial) -> Finding | None:
         twice = trial.given, trial.given_again()
     except (ValueError, TypeError, IndexError) as error:
         return Finding("input", "shape", f"backward raises {type(error).__name__}: {error}")
+    returned, count = trial.real.returned, len(trial.real.inputs)
+    if isinstance(returned, list):
+        return Finding("input", "shape", "backward returns a list: several gradients are a tuple, (at_a, at_b)")
+    if isinstance(returned, tuple) and len(returned) > count:
+        return Finding("input", "shape", f"backward returns {len(returned)} gradients, where there are {count} inputs")
     for where, grad in twice[0].items():
         if grad is not None and not np.array_equal(grad, twice[1][where], equal_nan=True):
             sentence = "backward returns something else each time: save what forward drew, and draw nothing there"
@@ -214,6 +223,13 @@ def _check(trial: Trial, where: str) -> tuple[Measurement, Finding | None, Findi
             diagnose(trial, where, measured.values),
             None,
         )
+
+    nowhere = trial.unmeasured(where)
+    if nowhere.any():
+        index = tuple(map(int, np.argwhere(nowhere)[0]))
+        sentence = f"forward has no finite values around element {index}, whose slope nobody can measure"
+        problem = Finding(where, "not-finite", f"{sentence}: choose other inputs")
+        return _measurement(trial, where, given, measured.values, False), problem, None
 
     kinks = _kinks(trial, where, trial.wrong(where))
     smooth = np.ones(given.shape, bool)

@@ -27,7 +27,11 @@ __all__ = ["central_differences", "complex_steps", "is_analytic", "measuring", "
 
 COMPLEX_STEP = 1e-30
 FIRST_STEP, SHRINK, STEPS = 1e-2, 4.0, 5
-KINK_STEPS = (1e-4, 1e-5, 1e-6, 1e-7)
+CLOSER = (1e-3, 1e-6)
+"""How much smaller to make the steps where large ones tell nothing: across a kink, out of forward's domain."""
+CLEAR = 1e-8
+"""How exact a difference has to be, beside the largest, for no smaller steps to be tried."""
+KINK_STEPS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -63,8 +67,9 @@ def complex_steps(subject: Subject, where: str, rows: Array, elements: Array) ->
     with measuring():
         for place, element in enumerate(elements):
             before = variable[element]
-            variable[element] = before + 1j * COMPLEX_STEP
-            slopes[:, place] = rows.dot(subject.outputs().imag) / COMPLEX_STEP
+            step = COMPLEX_STEP * (min(abs(before), 1.0) or 1.0)
+            variable[element] = before + 1j * step
+            slopes[:, place] = rows.dot(subject.outputs().imag) / step
             variable[element] = before
     return slopes
 
@@ -72,38 +77,89 @@ def complex_steps(subject: Subject, where: str, rows: Array, elements: Array) ->
 def central_differences(subject: Subject, where: str, rows: Array, elements: Array) -> tuple[Array, Array]:
     """Return slopes as `complex_steps` does, by differences of several steps, and estimates of their errors.
 
+    Steps are natural to the element first. Smaller ones follow where these tell little, and are believed if these leave
+    forward's domain, or reach across a kink, or if they agree with one another. A slope that none of them tells is NaN.
+    """
+    variable = subject.variables[where].reshape(-1)
+    slopes = np.full((len(rows), len(elements)), np.nan)
+    errors, noise = np.full(slopes.shape, np.inf), np.zeros(slopes.shape)
+    natural, own = _scales(variable)[elements], _sizes(variable)[elements]
+    natural_fails = np.ones(len(elements), bool)
+    for scales in (natural, own, *(factor * own for factor in CLOSER)):
+        largest = np.abs(slopes[np.isfinite(slopes)]).max(initial=0.0)
+        vague = np.flatnonzero(~np.all(errors <= CLEAR * largest, axis=0))
+        if not len(vague):
+            break
+        table, rounding, fails = _differences(subject, variable, rows, elements[vague], scales[vague])
+        noise[:, vague] = np.fmax(noise[:, vague], rounding)
+        with quiet():
+            values, doubts = _extrapolated(table, noise[:, vague] / scales[vague])
+        better = (doubts < errors[:, vague]) & (natural_fails[vague] | (doubts < 1e-3 * np.abs(values)))
+        natural_fails[vague] &= fails
+        slopes[:, vague] = np.where(better, values, slopes[:, vague])
+        errors[:, vague] = np.where(better, doubts, errors[:, vague])
+    return slopes, errors
+
+
+def _differences(
+    subject: Subject, variable: Array, rows: Array, elements: Array, scales: Array
+) -> tuple[Array, Array, Array]:
+    """Return the slopes that steps in proportion to ``scales`` show, and what else they show.
+
+    Returns:
+        (steps, k, n) slopes; (k, n) the rounding of those outputs that move; (n,) where a kink or the end of forward's
+        domain is within reach.
+    """
+    table = np.zeros((STEPS, len(rows), len(elements)))
+    jumps, noise = np.zeros_like(table), np.zeros(table.shape[1:])
+    with measuring():
+        middle = subject.outputs()
+        for number in range(STEPS):
+            for place, (element, scale) in enumerate(zip(elements, scales, strict=True)):
+                before, step = variable[element], FIRST_STEP / SHRINK**number * scale
+                upper, lower = before + step, before - step
+                variable[element] = upper
+                above = _outputs(subject, rows.shape[1])
+                variable[element] = lower
+                below = _outputs(subject, rows.shape[1])
+                variable[element] = before
+                table[number, :, place] = rows.dot(above - below) / (upper - lower)
+                jumps[number, :, place] = rows.dot(above - 2 * middle + below) / step
+                moving = EPS * np.abs(rows).dot(np.abs(above) * (above != below))
+                noise[:, place] = np.fmax(noise[:, place], moving)
+        ratios = jumps[1:] / jumps[:-1]  # 1 at a kink, ¼ where forward is smooth, 4 for rounding
+        kinks = (ratios > 0.7) & (ratios < 1.4) & (np.abs(jumps[1:]) > 1e-3 * np.abs(table[1:]))
+    fails: Array = np.any(kinks | ~np.isfinite(table[1:]), axis=(0, 1))
+    return table, noise, fails
+
+
+def _extrapolated(table: Array, noise: Array) -> tuple[Array, Array]:
+    """Return the best slopes that differences of several steps tell, and how far they can be trusted.
+
     Each step is a quarter of the one before. In the table of Richardson's extrapolation, column m has the first m terms
     of the error removed; the entry is chosen that is closest to those it was made of. Closeness may be luck: the error
     is taken to be no smaller than the rounding that the smallest steps show, which falls as steps grow.
+
+    Args:
+        table: (steps, ..., n): the differences of each step.
+        noise: (..., n): by how much rounding moves the outputs, over the scale of the steps.
     """
-    variable = subject.variables[where].reshape(-1)
-    scales = _scales(variable)
-    table = np.zeros((STEPS, len(rows), len(elements)))
-    best, errors = np.zeros(table.shape[1:]), np.full(table.shape[1:], np.inf)
-    with measuring():
-        for number in range(STEPS):
-            for place, element in enumerate(elements):
-                before, step = variable[element], FIRST_STEP / SHRINK**number * scales[element]
-                upper, lower = before + step, before - step
-                variable[element] = upper
-                above = subject.outputs()
-                variable[element] = lower
-                difference = above - subject.outputs()
-                variable[element] = before
-                table[number, :, place] = rows.dot(difference) / (upper - lower)
-        rounding = np.abs(_richardson(table[-1], table[-2]) - _richardson(table[-2], table[-3]))
-        rounding = np.maximum(rounding, np.median(rounding, axis=1, keepdims=True) if rounding.size else 0)
-        previous: list[Array] = []
-        for number in range(STEPS):
-            current = [table[number]]
-            for order, coarse in enumerate(previous, start=1):
-                fine = current[-1]
-                current.append(_richardson(fine, coarse, order))
-                error = np.maximum(np.abs(current[-1] - fine), np.abs(current[-1] - coarse))
-                error = np.maximum(error, rounding * SHRINK ** (number + 1 - STEPS))
-                better = error < errors
-                best, errors = np.where(better, current[-1], best), np.where(better, error, errors)
-            previous = current
+    best, errors = np.full(table.shape[1:], np.nan), np.full(table.shape[1:], np.inf)
+    rounding = np.abs(_richardson(table[-1], table[-2]) - _richardson(table[-2], table[-3]))
+    if rounding.size:
+        rounding = np.fmax(rounding, np.nanmedian(rounding, axis=-1, keepdims=True))
+    rounding = np.fmax(rounding, noise * SHRINK ** (len(table) - 1) / FIRST_STEP)
+    previous: list[Array] = []
+    for number, differences in enumerate(table):
+        current = [differences]
+        for order, coarse in enumerate(previous, start=1):
+            fine = current[-1]
+            current.append(_richardson(fine, coarse, order))
+            error = np.maximum(np.abs(current[-1] - fine), np.abs(current[-1] - coarse))
+            error = np.maximum(error, rounding * SHRINK ** (number + 1 - len(table)))
+            better = error < errors
+            best, errors = np.where(better, current[-1], best), np.where(better, error, errors)
+        previous = current
     return best, errors
 
 
@@ -116,7 +172,7 @@ def one_sided(subject: Subject, where: str, row: Array, direction: Array) -> tup
     """Return the slopes on the left and on the right in one direction if they differ: at a kink.
 
     The slopes of a smooth function approach each other with the step, rounding drives them apart. At a kink their
-    difference stays the same.
+    difference stays the same, down to the smallest step that rounding leaves clear.
     """
     variable = subject.variables[where]
     place = variable.copy()
@@ -128,53 +184,79 @@ def one_sided(subject: Subject, where: str, row: Array, direction: Array) -> tup
         for relative in KINK_STEPS:
             step = relative * scale
             variable += step * direction
-            right = float(row.dot(subject.outputs() - middle)) / step
+            right = float(row.dot(_outputs(subject, len(row)) - middle)) / step
             variable[...] = place - step * direction
-            left = float(row.dot(middle - subject.outputs())) / step
+            left = float(row.dot(middle - _outputs(subject, len(row)))) / step
             variable[...] = place
-            jump = right - left
-            visible = abs(jump) > 1e-3 * max(abs(left), abs(right)) + 30 * noise / step
-            if visible and abs(jump - last) <= 0.1 * abs(jump):
+            jump, visible = right - left, 1e-3 * max(abs(left), abs(right))
+            if not 30 * noise / step <= visible:
+                continue
+            if abs(jump) <= 2 * visible:
+                return None
+            if abs(jump - last) <= 0.1 * abs(jump):
                 return left, right
             last = jump
     return None
 
 
 def is_analytic(analytic: Subject, real: Subject, where: str, row: Array, rng: np.random.Generator) -> bool:
-    """Whether complex steps and differences see the same slope, in a random direction from a place nearby.
+    """Whether complex steps and differences see the same slope of every output, in a random direction, nearby.
 
-    Nearby, because at a kink they differ although forward is analytic on either side.
+    Nearby, because at a kink they differ although forward is analytic on either side; but not so far that an element
+    changes its sign, and as near as forward needs it to have a value.
     """
     z, x = analytic.variables[where], real.variables[where]
     before = x.copy()
-    direction = rng.standard_normal(x.shape)
-    nearby = before + 1e-3 * _scales(before.reshape(-1)).reshape(x.shape) * rng.standard_normal(x.shape)
-    step = 1e-6 * float(_scales(before.reshape(-1)).min(initial=np.inf))
+    sizes = _sizes(before.reshape(-1)).reshape(x.shape)
+    ways = [sizes * rng.standard_normal(x.shape) for _ in range(2)]
+    away, along = (np.clip(way, -3 * sizes, 3 * sizes) for way in ways)
     try:
+        for near in (1e-3, *CLOSER):
+            nearby = before + near * away
+            scale = 0.1 * near / FIRST_STEP
+            with measuring():
+                pairs = [_on_both_sides(real, x, nearby, 0.1 * near / SHRINK**step * along) for step in range(STEPS)]
+                table = [(above - below) / (0.2 * near / SHRINK**step) for step, (above, below) in enumerate(pairs)]
+                slopes, errors = _extrapolated(np.array(table), EPS * np.abs(pairs[-1][0]) / scale)
+            if np.isfinite(slopes).all():
+                break
         with measuring():
-            z[...] = nearby + 1j * COMPLEX_STEP * direction
-            slopes = analytic.outputs().imag / COMPLEX_STEP
-            differences = [_difference(real, x, nearby, factor * step * direction) / factor / step for factor in (1, 4)]
+            z[...] = nearby + 1j * COMPLEX_STEP * along
+            complex_slopes = analytic.outputs().imag / COMPLEX_STEP
     except Exception:  # whatever a function of real numbers may raise for complex ones
         return False
     finally:
         z[...] = x[...] = before
-    rounding = 10 * np.abs(differences[0] - differences[1]).max(initial=0)
-    largest = np.abs(differences[1]).max(initial=0)
-    agree = np.abs(slopes - differences[1]) * (row != 0) <= 1e-4 * largest + rounding
-    return bool(np.all(agree) and rounding <= 0.5 * largest)
+    largest = np.abs(slopes).max(initial=0)
+    room = 1e-6 * np.abs(slopes) + 30 * errors + 1e-9 * largest
+    agree = np.abs(complex_slopes - slopes) * (row != 0) <= room
+    return bool(np.all(agree) and 10 * np.median(errors) <= 0.5 * largest)
 
 
-def _difference(subject: Subject, variable: Array, place: Array, by: Array) -> Array:
-    """Return half of what the outputs change by from ``place - by`` to ``place + by``."""
+def _on_both_sides(subject: Subject, variable: Array, place: Array, by: Array) -> tuple[Array, Array]:
+    """Return the outputs at ``place + by`` and at ``place - by``."""
     variable[...] = place + by
-    above = subject.outputs()
+    above = _outputs(subject)
     variable[...] = place - by
-    return (above - subject.outputs()) / 2
+    return above, _outputs(subject)
+
+
+def _outputs(subject: Subject, count: int = 1) -> Array:
+    """Return the outputs in a row, or as many NaN where forward will not have what it is given."""
+    try:
+        return subject.outputs()
+    except Exception:  # out of its domain, which a user may refuse in any way
+        return np.full(count, np.nan)
+
+
+def _sizes(variable: Array) -> Array:
+    """Return the size of each element, and where it is 0 by how much it is natural to move it."""
+    sizes = np.abs(variable)
+    return np.where(sizes > 0, sizes, _scales(variable))
 
 
 def _scales(variable: Array) -> Array:
-    """Return for each element by how much it is natural to move it."""
+    """Return for each element by how much it is natural to move it, unless forward's domain ends before."""
     sizes = np.abs(variable)
     typical = float(np.sqrt(np.mean(sizes**2))) if sizes.size else 0.0
-    return np.maximum(sizes, typical) if typical else np.ones_like(sizes)
+    return np.maximum(sizes, min(typical, 1.0)) if typical else np.ones_like(sizes)

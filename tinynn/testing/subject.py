@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
-from tinynn.core.arrays import any_gradient_shape, as_array
+from tinynn.core.arrays import any_gradient_shape, as_array, floating
 from tinynn.core.layer import Layer
 from tinynn.core.loss import Loss
 from tinynn.core.parameter import Parameter
 from tinynn.testing.moving import Moving, State
 from tinynn.typing import Array, ArrayLike
 
-__all__ = ["Given", "Subject", "as_tuple", "input_name"]
+__all__ = ["Given", "Subject", "as_tuple", "input_name", "is_input"]
 
 Given = dict[str, Any]
 """Where to gradient: what a ``backward`` gave, of whatever shape; None where it gave nothing."""
@@ -31,12 +31,18 @@ class Subject:
 
     Attributes:
         variables: name to live array, inputs first: changing one changes what forward sees.
+        parameters: those among them.
+        returned: what ``backward`` has returned last.
         forwards: how often forward was called.
     """
 
     def __init__(self, layer: Layer, inputs: tuple[ArrayLike, ...], dtype: type[np.inexact[Any]]) -> None:
         self.layer = copy.deepcopy(layer).astype(np.float64)
         self.inputs: list[Any] = [None if x is None else as_array(layer, "x", x) for x in inputs]
+        whole = any(inside.takes_integers for _, inside in layer.named_layers())
+        for position in (0,) if whole and isinstance(layer, Loss) else () if whole else range(len(inputs)):
+            x = self.inputs[position]
+            self.inputs[position] = x if x is None else floating(x)
         self.moving = Moving(self.layer)
         self.start = self.moving.state()
         self.forwards = 0
@@ -47,11 +53,14 @@ class Subject:
                 self.inputs[position] = np.array(x, dtype if position in varying else np.float64, order="C")
                 if position in varying:
                     self.variables[input_name(position)] = self.inputs[position]
+        names_of_inputs = {input_name(position) for position in range(len(inputs))}
+        self.parameters: dict[str, Parameter] = {}
         for path, parameter in self.layer.named_parameters():
             parameter.__class__ = _Lenient
             parameter._data = parameter.data.astype(dtype)  # below the dtype check: complex, if that is asked for
             if parameter.requires_grad:
-                self.variables[path] = parameter.data
+                where = f"parameter {path}" if path in names_of_inputs else path
+                self.parameters[where], self.variables[where] = parameter, parameter.data
         for buffer in self.moving.buffers:
             if buffer.dtype.kind == "f":
                 buffer._data = buffer.data.astype(dtype)
@@ -91,13 +100,14 @@ class Subject:
         at_inputs = self._backward(grads)
         given: Given = dict.fromkeys(self.variables)
         given |= {input_name(position): at_input for position, at_input in enumerate(at_inputs)}
-        given |= {path: parameter.read_grad().copy() for path, parameter in self.layer.named_parameters()}
+        given |= {where: parameter.read_grad().copy() for where, parameter in self.parameters.items()}
         return {where: None if given[where] is None else np.array(given[where], np.float64) for where in self.variables}
 
     def _backward(self, grads: list[Array]) -> tuple[Any, ...]:
         """Return what ``backward`` returns, of whatever shape, to be looked at."""
         with any_gradient_shape():
-            return as_tuple(self.layer.backward(*(grad.copy() for grad in grads if self.layer.needs_grad)))
+            self.returned = self.layer.backward(*(grad.copy() for grad in grads if self.layer.needs_grad))
+        return as_tuple(self.returned)
 
     def expected(self) -> int:
         """Return how many gradients ``backward`` has to return."""
@@ -150,3 +160,8 @@ def as_tuple(arrays: Any) -> tuple[Any, ...]:
 def input_name(position: int) -> str:
     """Return what the input at a position is called in findings."""
     return f"input {position}" if position else "input"
+
+
+def is_input(where: str) -> bool:
+    """Whether a gradient is that at an input."""
+    return where.partition(" ")[0] == "input"

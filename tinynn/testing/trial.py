@@ -21,7 +21,7 @@ TINY = 3e-8
 """How far to go to see the rounding of a gradient: its square is nothing."""
 
 TRIES, MOST_IN_DOUBT = 6, 64
-"""How often to look for the rounding of measured slopes, and of how many at most."""
+"""How often to look for rounding, and for that of how many measured slopes at most."""
 
 FLOOR = 1e-3
 """How small a gradient may be, beside the sum of |grad · y| that it changes, before it drowns in the rounding of that
@@ -43,6 +43,12 @@ class Measured:
     doubt: Array
     method: str
     scale: float
+
+
+def _reach(place: Array) -> Array:
+    """Return by how much to move each element so that its rounding changes and nothing else."""
+    sizes = np.minimum(np.abs(place), 1.0)
+    return TINY * np.maximum(sizes, 1e-6 * sizes.max(initial=0.0) or 1.0)
 
 
 class Trial:
@@ -141,7 +147,8 @@ class Trial:
         values, doubt = central_differences(self.real, where, self.row[np.newaxis], self.elements[where])
         central = self._pack(where, values, doubt, "central")
         room = 10 * central.doubt + 1e-8 * central.scale
-        if np.any((np.abs(central.values - before.values) > room) & smooth):
+        clear = central.doubt <= 1e-6 * central.scale
+        if np.any((np.abs(central.values - before.values) > room) & smooth & clear):
             self._methods[where] = "central"
             self._measured[where] = central
 
@@ -156,7 +163,7 @@ class Trial:
         variable = self.analytic.variables[where]
         place, rng = variable.copy(), np.random.default_rng(self.seed)
         elements = np.flatnonzero(wrong)[:MOST_IN_DOUBT]
-        reach, bend = TINY * (min(1.0, float(np.abs(place).max())) or 1.0), 0.0
+        reach, bend = _reach(place), 0.0
         for _ in range(TRIES):
             way = reach * rng.uniform(-1, 1, place.shape)
             slopes = -2 * measured.values.reshape(-1)[elements]
@@ -184,17 +191,18 @@ class Trial:
         """What rounding may do to each given gradient: how far it is from a straight line over a tiny way.
 
         A little on either side of a place, a smooth gradient is as much larger as it is smaller, up to the square of
-        the distance. What is left is the rounding of its numbers, large where they cancel.
+        the distance. What is left is the rounding of its numbers, large where they cancel. Rounding also sets the two
+        sides apart; where they agree with one another and the middle alone does not, it is a value of its own.
         """
         places = {where: variable.copy() for where, variable in self.real.variables.items()}
         bends = {where: np.zeros(place.shape) for where, place in places.items()}
         rng = np.random.default_rng(self.seed)
-        for _ in range(2):
-            ways = {where: rng.choice([-TINY, TINY], place.shape) for where, place in places.items()}
+        for _ in range(TRIES):
+            ways = {where: rng.uniform(-4, 4, place.shape) * _reach(place) for where, place in places.items()}
             on_both_sides = []
             for side in (1, -1):
                 for where, variable in self.real.variables.items():
-                    variable += side * ways[where] * min(1.0, float(np.abs(variable).max(initial=0.0)) or 1.0)
+                    variable += side * ways[where]
                 on_both_sides.append(self.given_again())
                 for where, variable in self.real.variables.items():
                     variable[...] = places[where]
@@ -202,14 +210,18 @@ class Trial:
                 values = [side[where] for side in (self.given, *on_both_sides)]
                 if all(value is not None and value.shape == bend.shape for value in values):
                     middle, above, below = values
-                    bends[where] = np.fmax(bend, np.abs(above - 2 * middle + below))
+                    rounding = np.fmin(np.abs(above - 2 * middle + below), np.abs(above - below))
+                    bends[where] = np.fmax(bend, rounding)
         return {where: 8 * np.maximum(bend, np.median(bend)) if bend.size else bend for where, bend in bends.items()}
 
     def room(self, where: str) -> Array:
         """Return by how much a given gradient may differ from the measured one, for each element."""
         measured = self.measured(where)
-        doubt = np.nan_to_num(10 * measured.doubt, nan=0.0, posinf=np.finfo(float).max)
-        room: Array = TOLERANCES[measured.method] * measured.scale + self.noise[where] + doubt
+        scale: Array | float = measured.scale
+        if measured.method == "complex":  # to its last digits, however large another element is
+            sizes = np.abs(measured.values)
+            scale = np.fmax(np.minimum(sizes, scale), min(scale, self._floor(where, measured.method)))
+        room: Array = TOLERANCES[measured.method] * scale + self.noise[where] + 10 * measured.doubt
         return room
 
     def wrong(self, where: str) -> Array:
@@ -231,10 +243,23 @@ class Trial:
 
     def _pack(self, where: str, values: Array, doubt: Array, method: str) -> Measured:
         largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
-        changed = float(np.abs(self.row).dot(np.abs(np.concatenate([y.reshape(-1) for y in self.outputs]))))
-        floor = FLOOR * max(1.0, changed / max(1.0, float(np.abs(self.real.variables[where]).max(initial=0.0))))
-        scale = max(largest, floor if np.isfinite(floor) else FLOOR)
+        scale = max(largest, self._floor(where, method))
         return Measured(self.spread(where, values)[0], self.spread(where, doubt)[0], method, scale)
+
+    def _floor(self, where: str, method: str) -> float:
+        """Return the size below which a gradient drowns in rounding."""
+        changed = float(np.abs(self.row).dot(np.abs(np.concatenate([y.reshape(-1) for y in self.outputs]))))
+        if method == "complex":
+            return FLOOR * min(1.0, changed)
+        floor = FLOOR * max(1.0, changed / max(1.0, float(np.abs(self.real.variables[where]).max(initial=0.0))))
+        return floor if np.isfinite(floor) else FLOOR
+
+    def unmeasured(self, where: str) -> Array:
+        """Return which elements were to be measured and could not."""
+        asked = np.zeros(self.real.variables[where].size, bool)
+        asked[self.elements[where]] = True
+        values = self.measured(where).values
+        return asked.reshape(values.shape) & ~np.isfinite(values)
 
     def _sample(self, size: int) -> Array:
         if self.max_elements is None or size <= self.max_elements:
