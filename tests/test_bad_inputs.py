@@ -198,12 +198,24 @@ ROWS = [
      "BCELoss(reduction='mean') expects predictions from 0 to 1, got nan for sample 1; put a Sigmoid before it, or take "
      "BCEWithLogitsLoss"),
     (nothing, lambda _: nn.BCELoss()([0.5, 0.25], [-1, 1]), ValueError,
-     "BCELoss(reduction='mean') expects targets from 0 to 1, got -1.0 for sample 0"),
+     "BCELoss(reduction='mean') expects targets from 0 to 1, got -1.0 for sample 0; write (target + 1) / 2"),
     (nothing, lambda _: nn.BCELoss()([0.5, 0.25], [1, 2]), ValueError,
-     "BCELoss(reduction='mean') expects targets from 0 to 1, got 2.0 for sample 1"),
+     "BCELoss(reduction='mean') expects targets from 0 to 1, got 2.0 for sample 1; "
+     "for labels of several classes take CrossEntropyLoss"),
+    (nothing, lambda _: nn.BCELoss()([0.5, 0.25], [1, np.nan]), ValueError,
+     "BCELoss(reduction='mean') expects targets from 0 to 1, got nan for sample 1"),
+    (nothing, lambda _: nn.BCEWithLogitsLoss()([5.0, -3.0], [1, -1]), ValueError,
+     "BCEWithLogitsLoss(reduction='mean') expects targets from 0 to 1, got -1.0 for sample 1; write (target + 1) / 2"),
+    (nothing, lambda _: nn.BCEWithLogitsLoss()(X, [[0, 1, 2], [3, 0, 1]]), ValueError,
+     "BCEWithLogitsLoss(reduction='mean') expects targets from 0 to 1, got 2.0 for sample (0, 2); "
+     "for labels of several classes take CrossEntropyLoss"),
+    (nothing, lambda _: nn.BCEWithLogitsLoss()([5.0, -3.0], [0.5, 1.5]), ValueError,
+     "BCEWithLogitsLoss(reduction='mean') expects targets from 0 to 1, got 1.5 for sample 1"),
+    (nothing, lambda _: nn.BCEWithLogitsLoss()([5.0, -3.0], [np.nan, 1]), ValueError,
+     "BCEWithLogitsLoss(reduction='mean') expects targets from 0 to 1, got nan for sample 0"),
     (nothing, lambda _: nn.BCELoss(weight=[1, 2])(X / 5, X / 5), ValueError,
      "BCELoss(weight=..., reduction='mean') expects prediction whose last axes fit weight of shape (2,), got (2, 3)"),
-    (nothing, lambda _: nn.BCEWithLogitsLoss(pos_weight=[1, 2])(X, X), ValueError,
+    (nothing, lambda _: nn.BCEWithLogitsLoss(pos_weight=[1, 2])(X, X / 5), ValueError,
      "BCEWithLogitsLoss(reduction='mean', pos_weight=...) expects prediction whose last axes fit pos_weight of shape (2,), got "
      "(2, 3)"),
     (nothing, lambda _: nn.BCEWithLogitsLoss(pos_weight=np.inf), ValueError,
