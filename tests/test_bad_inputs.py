@@ -54,6 +54,11 @@ def nothing():
     return None
 
 
+def one_pass(layer, *inputs):
+    with nn.one_pass():
+        return layer(*inputs)
+
+
 def both_ways(layer, x):
     return layer.backward(np.ones_like(layer(x)))
 
@@ -94,6 +99,24 @@ ROWS = [
      "complex128"),
     (mse, lambda m: m("abc", X), TypeError,
      "MSELoss(reduction='half') expects prediction to be an array of real numbers, got str of dtype <U3"),
+    (linear, lambda m: m(None), TypeError, f"Linear(3, 2) {WHAT}None"),
+    (mse, lambda m: m(None, X), TypeError,
+     "MSELoss(reduction='half') expects prediction to be an array of real numbers, got None"),
+    (mse, lambda m: m(X, None), TypeError, "MSELoss(reduction='half') expects target to be an array of real numbers, got None"),
+    (cross_entropy, lambda m: m(X, target=None), TypeError,
+     "CrossEntropyLoss(reduction='mean') expects target to be an array of real numbers, got None"),
+    (nothing, lambda _: nn.GaussianNLLLoss()(X, X, None), TypeError,
+     "GaussianNLLLoss(reduction='mean') expects var to be an array of real numbers, got None"),
+    (mse, lambda m: m(X), TypeError, "MSELoss(reduction='half') expects prediction and target, got 1 array"),
+    (nothing, lambda _: nn.L1Loss()(), TypeError, "L1Loss(reduction='mean') expects prediction and target, got 0 arrays"),
+    (nothing, lambda _: nn.GaussianNLLLoss()(X, X), TypeError,
+     "GaussianNLLLoss(reduction='mean') expects prediction, target and var, got 2 arrays"),
+    (cross_entropy, lambda m: m(X, [0, 1], [1, 1, 1]), TypeError,
+     "CrossEntropyLoss(reduction='mean') expects prediction and target, got 3 arrays"),
+    (nothing, lambda _: one_pass(nn.L1Loss(), X), TypeError,
+     "L1Loss(reduction='mean') expects prediction and target, got 1 array"),
+    (nothing, lambda _: one_pass(nn.L1Loss(), X, None), TypeError,
+     "L1Loss(reduction='mean') expects target to be an array of real numbers, got None"),
     # Shapes
     (linear, lambda m: m(np.ones((5, 4))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 4)"),
     (linear, lambda m: m(np.ones((5, 0))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 0)"),
@@ -895,3 +918,23 @@ def test_right_arguments_beside_the_wrong_ones():
     assert len(nn.Sequential()) == 0
     assert nn.CrossEntropyLoss()(X, np.array([0, 2], np.uint8)) > 0
     assert nn.MSELoss()(X, X.tolist()) == 0
+
+
+class Weighed(nn.L1Loss):
+    """w |a - a*|, and a weight of None is 1."""
+
+    def forward(self, prediction, target, weight=None, *, twice):
+        return super().forward(prediction, target) * (1 if weight is None else weight) * (twice + 1)
+
+
+def test_an_input_of_a_loss_may_be_none_where_that_is_its_default():
+    assert Weighed()(X, X + 1, None, twice=True) == Weighed()(X, X + 1, twice=True) == 2
+
+
+def test_a_type_error_that_is_not_about_the_number_of_inputs_stays_what_it_is():
+    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'twice'"):
+        Weighed()(X, X)
+    with pytest.raises(TypeError, match="can only concatenate str"):
+        Weighed()(X, X, twice="yes")
+    with pytest.raises(TypeError, match=r"expects prediction, target and weight, got 4 arrays$"):
+        Weighed()(X, X, X, X)
