@@ -36,6 +36,8 @@ class Loss(Layer):
     takes_integers: ClassVar[bool] = True  # class indices
     is_loss: ClassVar[bool] = True
     reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
+    reduction: str = "mean"
+    needs_grad: bool = False
 
     def __init__(self, *, reduction: str = "mean") -> None:
         self.reduction = choice(type(self).__name__, "reduction", reduction, self.reductions)
