@@ -927,6 +927,13 @@ class Weighed(nn.L1Loss):
         return super().forward(prediction, target) * (1 if weight is None else weight) * (twice + 1)
 
 
+class Constant(nn.Layer):
+    """y = 1."""
+
+    def forward(self):
+        return np.ones(())
+
+
 def test_an_input_of_a_loss_may_be_none_where_that_is_its_default():
     assert Weighed()(X, X + 1, None, twice=True) == Weighed()(X, X + 1, twice=True) == 2
 
@@ -938,3 +945,5 @@ def test_a_type_error_that_is_not_about_the_number_of_inputs_stays_what_it_is():
         Weighed()(X, X, twice="yes")
     with pytest.raises(TypeError, match=r"expects prediction, target and weight, got 4 arrays$"):
         Weighed()(X, X, X, X)
+    with pytest.raises(TypeError, match=r"^Constant\(\) expects no input, got 1 array$"):
+        Constant()(X)

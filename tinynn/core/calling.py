@@ -328,7 +328,7 @@ def _refuse_number(error: BaseException, function: Callable[..., Any], layer: An
         try:
             inspect.Signature(arrays).bind(*inputs)
         except TypeError:
-            what = " and ".join(", ".join(parameter.name for parameter in arrays).rsplit(", ", 1))
+            what = " and ".join(", ".join(parameter.name for parameter in arrays).rsplit(", ", 1)) or "no input"
             actual = f"{len(inputs)} array{'s' * (len(inputs) != 1)}"
             raise ArgumentTypeError(expects(layer, what, actual)) from None
 
