@@ -713,7 +713,7 @@ OPTIMIZERS = [
 ]
 
 COMPUTING = [*LAYERS, *LOSSES]
-ABSTRACT = {nn.Layer, nn.Loss, nn.Optimizer}
+ABSTRACT = {nn.Layer, nn.Loss, nn.ElementwiseLoss, nn.Optimizer}
 
 
 def missing(names: Iterable[str]) -> set[str]:

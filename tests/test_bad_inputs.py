@@ -54,6 +54,11 @@ def nothing():
     return None
 
 
+def one_pass(layer, *inputs):
+    with nn.one_pass():
+        return layer(*inputs)
+
+
 def both_ways(layer, x):
     return layer.backward(np.ones_like(layer(x)))
 
@@ -94,6 +99,24 @@ ROWS = [
      "complex128"),
     (mse, lambda m: m("abc", X), TypeError,
      "MSELoss(reduction='half') expects prediction to be an array of real numbers, got str of dtype <U3"),
+    (linear, lambda m: m(None), TypeError, f"Linear(3, 2) {WHAT}None"),
+    (mse, lambda m: m(None, X), TypeError,
+     "MSELoss(reduction='half') expects prediction to be an array of real numbers, got None"),
+    (mse, lambda m: m(X, None), TypeError, "MSELoss(reduction='half') expects target to be an array of real numbers, got None"),
+    (cross_entropy, lambda m: m(X, target=None), TypeError,
+     "CrossEntropyLoss(reduction='mean') expects target to be an array of real numbers, got None"),
+    (nothing, lambda _: nn.GaussianNLLLoss()(X, X, None), TypeError,
+     "GaussianNLLLoss(reduction='mean') expects var to be an array of real numbers, got None"),
+    (mse, lambda m: m(X), TypeError, "MSELoss(reduction='half') expects prediction and target, got 1 array"),
+    (nothing, lambda _: nn.L1Loss()(), TypeError, "L1Loss(reduction='mean') expects prediction and target, got 0 arrays"),
+    (nothing, lambda _: nn.GaussianNLLLoss()(X, X), TypeError,
+     "GaussianNLLLoss(reduction='mean') expects prediction, target and var, got 2 arrays"),
+    (cross_entropy, lambda m: m(X, [0, 1], [1, 1, 1]), TypeError,
+     "CrossEntropyLoss(reduction='mean') expects prediction and target, got 3 arrays"),
+    (nothing, lambda _: one_pass(nn.L1Loss(), X), TypeError,
+     "L1Loss(reduction='mean') expects prediction and target, got 1 array"),
+    (nothing, lambda _: one_pass(nn.L1Loss(), X, None), TypeError,
+     "L1Loss(reduction='mean') expects target to be an array of real numbers, got None"),
     # Shapes
     (linear, lambda m: m(np.ones((5, 4))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 4)"),
     (linear, lambda m: m(np.ones((5, 0))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 0)"),
@@ -109,9 +132,13 @@ ROWS = [
      "Residual expects its layer to keep the shape (2, 3), got (2, 2)"),
     # Losses
     (mse, lambda m: m(np.ones((4, 1)), np.ones(4)), ValueError,
-     "MSELoss(reduction='half') expects target of shape (4, 1), that of prediction, got (4,)"),
+     "MSELoss(reduction='half') expects target of shape (4, 1), that of prediction, got (4,); "
+     "write target.reshape(prediction.shape)"),
     (mse, lambda m: m(np.ones(4), np.ones((4, 1))), ValueError,
-     "MSELoss(reduction='half') expects target of shape (4,), that of prediction, got (4, 1)"),
+     "MSELoss(reduction='half') expects target of shape (4,), that of prediction, got (4, 1); "
+     "write target.reshape(prediction.shape)"),
+    (mse, lambda m: m(X, X.T), ValueError,
+     "MSELoss(reduction='half') expects target of shape (2, 3), that of prediction, got (3, 2)"),
     (mse, lambda m: m(X, 0.0), ValueError,
      "MSELoss(reduction='half') expects target of shape (2, 3), that of prediction, got ()"),
     (mse, lambda m: m(X, X[:1]), ValueError,
@@ -128,7 +155,21 @@ ROWS = [
     (cross_entropy, lambda m: m(X, [0, 3]), ValueError,
      "CrossEntropyLoss(reduction='mean') expects labels from 0 to 2, got 3 for sample 1"),
     (cross_entropy, lambda m: m(X, [-1, 0]), ValueError,
+     "CrossEntropyLoss(reduction='mean') expects labels from 0 to 2, got -1 for sample 0; ignore_index=-1 leaves them out"),
+    (cross_entropy, lambda m: m(X, [-1, 3]), ValueError,
      "CrossEntropyLoss(reduction='mean') expects labels from 0 to 2, got -1 for sample 0"),
+    (cross_entropy, lambda m: m(X[:, :1], [0, 1]), ValueError,
+     "CrossEntropyLoss(reduction='mean') expects labels from 0 to 0, got 1 for sample 1; "
+     "for one logit per sample take BCEWithLogitsLoss"),
+    (cross_entropy, lambda m: m(X[:, 0], [0, 1]), ValueError,
+     "CrossEntropyLoss(reduction='mean') expects target as labels of shape () or as probabilities of shape (2,), got int64 of "
+     "shape (2,); for one logit per sample take BCEWithLogitsLoss"),
+    (cross_entropy, lambda m: m(X[:, :1], [[0], [1]]), ValueError,
+     "CrossEntropyLoss(reduction='mean') expects target as labels of shape (2,) or as probabilities of shape (2, 1), got int64 "
+     "of shape (2, 1); for one logit per sample take BCEWithLogitsLoss"),
+    (cross_entropy, lambda m: m(np.ones((2, 4, 3)), np.ones((2, 4), int)), ValueError,
+     "CrossEntropyLoss(reduction='mean') expects target as labels of shape (2, 3) or as probabilities of shape (2, 4, 3), got "
+     "int64 of shape (2, 4); classes are axis 1: write np.moveaxis(prediction, -1, 1)"),
     (cross_entropy, lambda m: m(np.ones((2, 3, 2)), [[0, 1], [2, 7]]), ValueError,
      "CrossEntropyLoss(reduction='mean') expects labels from 0 to 2, got 7 for sample (1, 1)"),
     (cross_entropy, lambda m: m(X, [0.0, 1.0]), TypeError,
@@ -140,7 +181,7 @@ ROWS = [
      "shape (2, 3), got int64 of shape (3,)"),
     (cross_entropy, lambda m: m(X, [[0], [1]]), ValueError,
      "CrossEntropyLoss(reduction='mean') expects target as labels of shape (2,) or as probabilities of "
-     "shape (2, 3), got int64 of shape (2, 1)"),
+     "shape (2, 3), got int64 of shape (2, 1); write target[..., 0]"),
     (cross_entropy, lambda m: m(X, np.eye(3)), ValueError,
      "CrossEntropyLoss(reduction='mean') expects target as labels of shape (2,) or as probabilities of "
      "shape (2, 3), got float64 of shape (3, 3)"),
@@ -174,16 +215,27 @@ ROWS = [
     (nothing, lambda _: nn.L1Loss(reduce=False), TypeError,
      "L1Loss expects no argument 'reduce', got reduce=False; drop it: reduction says it"),
     (nll, lambda m: m(X, [0, 3]), ValueError, "NLLLoss(reduction='mean') expects labels from 0 to 2, got 3 for sample 1"),
-    (nll, lambda m: m(X, [0, -1]), ValueError, "NLLLoss(reduction='mean') expects labels from 0 to 2, got -1 for sample 1"),
+    (nll, lambda m: m(X, [0, -1]), ValueError,
+     "NLLLoss(reduction='mean') expects labels from 0 to 2, got -1 for sample 1; ignore_index=-1 leaves them out"),
     (nll, lambda m: m(X, [0.0, 1.0]), TypeError,
      "NLLLoss(reduction='mean') expects labels as integers, got labels of dtype float64; write labels.astype(int)"),
     (nll, lambda m: m(X, X), ValueError,
-     "NLLLoss(reduction='mean') expects target as labels of shape (2,), got (2, 3)"),
+     "NLLLoss(reduction='mean') expects target as labels of shape (2,), got (2, 3); write target.argmax(axis=1)"),
+    (nll, lambda m: m(X, np.eye(3, dtype=int)[:2]), ValueError,
+     "NLLLoss(reduction='mean') expects target as labels of shape (2,), got (2, 3); write target.argmax(axis=1)"),
+    (nll, lambda m: m(np.ones((2, 4, 5, 3)), np.ones((2, 4, 5), int)), ValueError,
+     "NLLLoss(reduction='mean') expects target as labels of shape (2, 5, 3), got (2, 4, 5); classes are axis 1: "
+     "write np.moveaxis(prediction, -1, 1)"),
     (nll, lambda m: m(np.ones((0, 3)), np.ones(0, int)), ValueError,
      "NLLLoss(reduction='mean') expects at least one element to average over, got shape (0,); leave empty batches out or "
      "use reduction='sum'"),
     (nothing, lambda _: nn.L1Loss()(X, X[0]), ValueError,
      "L1Loss(reduction='mean') expects target of shape (2, 3), that of prediction, got (3,)"),
+    (nothing, lambda _: nn.L1Loss()(X[:, :1], X[:, 0]), ValueError,
+     "L1Loss(reduction='mean') expects target of shape (2, 1), that of prediction, got (2,); "
+     "write target.reshape(prediction.shape)"),
+    (nothing, lambda _: nn.CosineEmbeddingLoss()(X, X[:, None], [1, 1]), ValueError,
+     "CosineEmbeddingLoss(reduction='mean') expects x2 of shape (2, 3), that of x1, got (2, 1, 3); write x2.reshape(x1.shape)"),
     (nothing, lambda _: nn.SmoothL1Loss(beta=-1), ValueError, "SmoothL1Loss expects a finite beta >= 0, got -1.0"),
     (nothing, lambda _: nn.HuberLoss(delta=0), ValueError, "HuberLoss expects a finite delta > 0, got 0.0"),
     (nothing, lambda _: nn.HuberLoss(0.5), TypeError,
@@ -198,12 +250,24 @@ ROWS = [
      "BCELoss(reduction='mean') expects predictions from 0 to 1, got nan for sample 1; put a Sigmoid before it, or take "
      "BCEWithLogitsLoss"),
     (nothing, lambda _: nn.BCELoss()([0.5, 0.25], [-1, 1]), ValueError,
-     "BCELoss(reduction='mean') expects targets from 0 to 1, got -1.0 for sample 0"),
+     "BCELoss(reduction='mean') expects targets from 0 to 1, got -1.0 for sample 0; write (target + 1) / 2"),
     (nothing, lambda _: nn.BCELoss()([0.5, 0.25], [1, 2]), ValueError,
-     "BCELoss(reduction='mean') expects targets from 0 to 1, got 2.0 for sample 1"),
+     "BCELoss(reduction='mean') expects targets from 0 to 1, got 2.0 for sample 1; "
+     "for labels of several classes take CrossEntropyLoss"),
+    (nothing, lambda _: nn.BCELoss()([0.5, 0.25], [1, np.nan]), ValueError,
+     "BCELoss(reduction='mean') expects targets from 0 to 1, got nan for sample 1"),
+    (nothing, lambda _: nn.BCEWithLogitsLoss()([5.0, -3.0], [1, -1]), ValueError,
+     "BCEWithLogitsLoss(reduction='mean') expects targets from 0 to 1, got -1.0 for sample 1; write (target + 1) / 2"),
+    (nothing, lambda _: nn.BCEWithLogitsLoss()(X, [[0, 1, 2], [3, 0, 1]]), ValueError,
+     "BCEWithLogitsLoss(reduction='mean') expects targets from 0 to 1, got 2.0 for sample (0, 2); "
+     "for labels of several classes take CrossEntropyLoss"),
+    (nothing, lambda _: nn.BCEWithLogitsLoss()([5.0, -3.0], [0.5, 1.5]), ValueError,
+     "BCEWithLogitsLoss(reduction='mean') expects targets from 0 to 1, got 1.5 for sample 1"),
+    (nothing, lambda _: nn.BCEWithLogitsLoss()([5.0, -3.0], [np.nan, 1]), ValueError,
+     "BCEWithLogitsLoss(reduction='mean') expects targets from 0 to 1, got nan for sample 0"),
     (nothing, lambda _: nn.BCELoss(weight=[1, 2])(X / 5, X / 5), ValueError,
      "BCELoss(weight=..., reduction='mean') expects prediction whose last axes fit weight of shape (2,), got (2, 3)"),
-    (nothing, lambda _: nn.BCEWithLogitsLoss(pos_weight=[1, 2])(X, X), ValueError,
+    (nothing, lambda _: nn.BCEWithLogitsLoss(pos_weight=[1, 2])(X, X / 5), ValueError,
      "BCEWithLogitsLoss(reduction='mean', pos_weight=...) expects prediction whose last axes fit pos_weight of shape (2,), got "
      "(2, 3)"),
     (nothing, lambda _: nn.BCEWithLogitsLoss(pos_weight=np.inf), ValueError,
@@ -224,7 +288,11 @@ ROWS = [
     (nothing, lambda _: nn.GaussianNLLLoss()(X, X[0], X), ValueError,
      "GaussianNLLLoss(reduction='mean') expects target of shape (2, 3), that of prediction, got (3,)"),
     (nothing, lambda _: nn.CosineEmbeddingLoss()(X, X, [1, 0]), ValueError,
-     "CosineEmbeddingLoss(reduction='mean') expects targets of 1 and -1, got 0 for sample 1"),
+     "CosineEmbeddingLoss(reduction='mean') expects targets of 1 and -1, got 0 for sample 1; write 2.0 * target - 1"),
+    (nothing, lambda _: nn.CosineEmbeddingLoss(margin=2), ValueError,
+     "CosineEmbeddingLoss expects a finite margin >= -1 and <= 1, got 2.0"),
+    (nothing, lambda _: nn.HingeEmbeddingLoss()([0.5, 0.25], [True, False]), ValueError,
+     "HingeEmbeddingLoss(reduction='mean') expects targets of 1 and -1, got 0.0 for sample 1; write 2.0 * target - 1"),
     (nothing, lambda _: nn.CosineEmbeddingLoss()(X, X[:1], [1, 1]), ValueError,
      "CosineEmbeddingLoss(reduction='mean') expects x2 of shape (2, 3), that of x1, got (1, 3)"),
     (nothing, lambda _: nn.CosineEmbeddingLoss()(X, X, 1), ValueError,
@@ -232,7 +300,7 @@ ROWS = [
     (nothing, lambda _: nn.CosineEmbeddingLoss()(X[None], X[None], [[1, 1]]), ValueError,
      "CosineEmbeddingLoss(reduction='mean') expects x1 of shape (N, D) or (D,), got (1, 2, 3)"),
     (nothing, lambda _: nn.CosineEmbeddingLoss(float("nan")), ValueError,
-     "CosineEmbeddingLoss expects a finite margin, got nan"),
+     "CosineEmbeddingLoss expects a finite margin >= -1 and <= 1, got nan"),
     (nothing, lambda _: nn.TripletMarginLoss(0), ValueError, "TripletMarginLoss expects a finite margin > 0, got 0.0"),
     (nothing, lambda _: nn.TripletMarginLoss(p=0), ValueError, "TripletMarginLoss expects a finite p > 0, got 0.0"),
     (nothing, lambda _: nn.TripletMarginLoss(swap=1), TypeError, "TripletMarginLoss expects swap to be True or False, got 1"),
@@ -850,3 +918,32 @@ def test_right_arguments_beside_the_wrong_ones():
     assert len(nn.Sequential()) == 0
     assert nn.CrossEntropyLoss()(X, np.array([0, 2], np.uint8)) > 0
     assert nn.MSELoss()(X, X.tolist()) == 0
+
+
+class Weighed(nn.L1Loss):
+    """w |a - a*|, and a weight of None is 1."""
+
+    def forward(self, prediction, target, weight=None, *, twice):
+        return super().forward(prediction, target) * (1 if weight is None else weight) * (twice + 1)
+
+
+class Constant(nn.Layer):
+    """y = 1."""
+
+    def forward(self):
+        return np.ones(())
+
+
+def test_an_input_of_a_loss_may_be_none_where_that_is_its_default():
+    assert Weighed()(X, X + 1, None, twice=True) == Weighed()(X, X + 1, twice=True) == 2
+
+
+def test_a_type_error_that_is_not_about_the_number_of_inputs_stays_what_it_is():
+    with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'twice'"):
+        Weighed()(X, X)
+    with pytest.raises(TypeError, match="can only concatenate str"):
+        Weighed()(X, X, twice="yes")
+    with pytest.raises(TypeError, match=r"expects prediction, target and weight, got 4 arrays$"):
+        Weighed()(X, X, X, X)
+    with pytest.raises(TypeError, match=r"^Constant\(\) expects no input, got 1 array$"):
+        Constant()(X)

@@ -45,6 +45,7 @@ from tinynn.layers.softmax import LogSoftmax, Softmax, Softmin
 from tinynn.losses.binary import BCELoss, BCEWithLogitsLoss
 from tinynn.losses.classification import CrossEntropyLoss, NLLLoss
 from tinynn.losses.distributions import GaussianNLLLoss, KLDivLoss, PoissonNLLLoss
+from tinynn.losses.elementwise import ElementwiseLoss
 from tinynn.losses.embedding import CosineEmbeddingLoss, HingeEmbeddingLoss, TripletMarginLoss
 from tinynn.losses.regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 from tinynn.optim.adagrad import Adadelta, Adagrad
@@ -109,6 +110,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "Elementwise",
+    "ElementwiseLoss",
     "Embedding",
     "ExponentialLR",
     "Flatten",

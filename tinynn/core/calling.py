@@ -62,8 +62,9 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
         token = enter_pass(current)
         try:
             y = run(self, *inputs)
-        except BaseException:
+        except BaseException as error:
             current.empty()
+            _refuse_number(error, run, self, inputs)
             raise
         finally:
             current.active = None
@@ -145,6 +146,7 @@ def _inner_forward(current: Any, run: Callable[..., Any], layer: Any, inputs: tu
     except BaseException as error:
         if outer.layer is None:
             current.empty()
+            _refuse_number(error, run, layer, inputs)
         else:
             _locate(error, layer, outer)
         raise
@@ -304,12 +306,31 @@ def _as_arrays(function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...]
     arrays: list[Any] = []
     for position, x in enumerate(inputs):
         try:
-            arrays.append(x if x is None and position else as_array(layer, "x", x))
+            left_out = x is None and position and (not layer.is_loss or _parameter(function, position).default is None)
+            arrays.append(x if left_out else as_array(layer, "x", x))
         except (DTypeError, ShapeError) as error:
-            names = [*inspect.signature(function).parameters][1:]
-            name = names[min(position, len(names) - 1)]
+            name = _parameter(function, position).name
             raise type(error)(str(error).replace("expects x ", f"expects {name} ", 1)) from None
     return tuple(arrays), any(x is not None and x.dtype.kind in "iub" for x in arrays)
+
+
+def _parameter(function: Callable[..., Any], position: int) -> inspect.Parameter:
+    """Return the parameter of ``forward`` for the input at a position."""
+    _, *parameters = inspect.signature(function).parameters.values()
+    return parameters[min(position, len(parameters) - 1)]
+
+
+def _refuse_number(error: BaseException, function: Callable[..., Any], layer: Any, inputs: tuple[Any, ...]) -> None:
+    """Raise an error that names the inputs, and the layer, if ``error`` is Python's about a wrong number of them."""
+    if isinstance(error, TypeError):
+        _, *parameters = inspect.signature(function).parameters.values()
+        arrays = [parameter for parameter in parameters if parameter.kind is not parameter.KEYWORD_ONLY]
+        try:
+            inspect.Signature(arrays).bind(*inputs)
+        except TypeError:
+            what = " and ".join(", ".join(parameter.name for parameter in arrays).rsplit(", ", 1)) or "no input"
+            actual = f"{len(inputs)} array{'s' * (len(inputs) != 1)}"
+            raise ArgumentTypeError(expects(layer, what, actual)) from None
 
 
 def _as_floats(layer: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -36,6 +36,8 @@ class Loss(Layer):
     takes_integers: ClassVar[bool] = True  # class indices
     is_loss: ClassVar[bool] = True
     reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
+    reduction: str = "mean"
+    needs_grad: bool = False
 
     def __init__(self, *, reduction: str = "mean") -> None:
         self.reduction = choice(type(self).__name__, "reduction", reduction, self.reductions)
@@ -63,12 +65,17 @@ class Loss(Layer):
         x = floating(x)
         for name, other in others:
             if other.shape != x.shape:
-                raise ShapeError(expects(self, f"{name} of shape {x.shape}, that of {first}", other.shape))
+                raise self._unlike(first, x, name, other)
         return [x, *(cast(other, x.dtype) for _, other in others)]
 
     def wrong_shape(self, prediction: Array, target: Array) -> ShapeError:
         """Return the error for a target that has not exactly the shape of the prediction: nothing is broadcast."""
-        return ShapeError(expects(self, f"target of shape {prediction.shape}, that of prediction", target.shape))
+        return self._unlike("prediction", prediction, "target", target)
+
+    def _unlike(self, first: str, x: Array, name: str, other: Array) -> ShapeError:
+        alike = [length for length in x.shape if length != 1] == [length for length in other.shape if length != 1]
+        remedy = f"write {name}.reshape({first}.shape)" if alike else ""
+        return ShapeError(expects(self, f"{name} of shape {x.shape}, that of {first}", other.shape, remedy))
 
     def refuse(self, wrong: Array, what: str, array: Array, remedy: str = "") -> None:
         """Raise an error that says where the first of the elements is that are wrong, if any is.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from typing_extensions import override
 
+from tinynn.core.loss import Loss
 from tinynn.losses.elementwise import ElementwiseLoss
 from tinynn.losses.weights import as_buffer, fitting, weighted
 from tinynn.numerics import sigmoid, softplus
@@ -51,10 +52,9 @@ class BCELoss(ElementwiseLoss):
 
     @override
     def function(self, prediction: Array, target: Array) -> Array:
-        p, t = prediction.real, target.real
         remedy = "put a Sigmoid before it, or take BCEWithLogitsLoss"
-        self.refuse(~((p >= 0) & (p <= 1)), "predictions from 0 to 1", prediction, remedy)
-        self.refuse(~((t >= 0) & (t <= 1)), "targets from 0 to 1", target)
+        self.refuse(outside(prediction), "predictions from 0 to 1", prediction, remedy)
+        check_targets(self, target)
         at_yes = np.minimum(-np.log(prediction), MOST)
         at_no = np.minimum(-np.log1p(-prediction), MOST)
         losses: Array = target * at_yes + (1 - target) * at_no
@@ -81,6 +81,7 @@ class BCEWithLogitsLoss(ElementwiseLoss):
         pos_weight: v, what a target of 1 weighs; above 1 it favours recall. It is part of the state.
 
     Raises:
+        ArgumentError: if a target is not between 0 and 1; it says which.
         ShapeError: if the shapes differ, or for a mean over nothing.
 
     Example:
@@ -101,6 +102,7 @@ class BCEWithLogitsLoss(ElementwiseLoss):
 
     @override
     def function(self, prediction: Array, target: Array) -> Array:
+        check_targets(self, target)
         yes, no = self._parts(prediction, target)
         return weighted(yes, softplus(-prediction)) + weighted(no, softplus(prediction))
 
@@ -119,3 +121,22 @@ class BCEWithLogitsLoss(ElementwiseLoss):
             weight = fitting(self, "weight", self.weight, prediction)
             yes, no = yes * weight, no * weight
         return yes, no
+
+
+def outside(x: Array) -> Array:
+    """Return where x is not between 0 and 1, which NaN is not."""
+    wrong: Array = ~((x.real >= 0) & (x.real <= 1))
+    return wrong
+
+
+def check_targets(loss: Loss, target: Array) -> None:
+    """Refuse a target that is not between 0 and 1."""
+    target = target.real
+    wrong = outside(target)
+    if wrong.any():
+        remedy = ""
+        if (abs(target) == 1).all():
+            remedy = "write (target + 1) / 2"
+        elif ((target >= 0) & (target % 1 == 0)).all():
+            remedy = "for labels of several classes take CrossEntropyLoss"
+        loss.refuse(wrong, "targets from 0 to 1", target, remedy)

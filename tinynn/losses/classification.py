@@ -17,6 +17,8 @@ from tinynn.typing import Array, ArrayLike
 
 __all__ = ["CrossEntropyLoss", "NLLLoss"]
 
+ONE_LOGIT = "for one logit per sample take BCEWithLogitsLoss"
+
 
 class ClassLoss(Loss):
     """What losses of the form -Σ_c q_c log p_c have in common: the q that a label stands for, and its share in a mean.
@@ -51,12 +53,24 @@ class ClassLoss(Loss):
             raise DTypeError(expects(self, "labels as integers", f"labels of dtype {target.dtype}", remedy))
         classes = prediction.shape[axis]
         counts = target != self.ignore_index
-        self.refuse(((target < 0) | (target >= classes)) & counts, f"labels from 0 to {classes - 1}", target)
+        wrong = ((target < 0) | (target >= classes)) & counts
+        if wrong.any():
+            remedy = "ignore_index=-1 leaves them out" if (target[wrong] == -1).all() else ""
+            self.refuse(wrong, f"labels from 0 to {classes - 1}", target, ONE_LOGIT if classes == 1 else remedy)
         ones = np.expand_dims(target, axis) == along(np.arange(classes), axis, prediction.ndim)
         if 0 <= self.ignore_index < classes:
             ones &= np.expand_dims(counts, axis)
         p: Array = ones.astype(prediction.dtype)
         return p
+
+    def remedy(self, prediction: Array, target: Array, axis: int, otherwise: str) -> str:
+        """Return what to write instead of a target of a wrong shape: ``otherwise`` if it is that of the prediction."""
+        if target.shape == prediction.shape:
+            one_logit = target.dtype.kind in "iub" and (prediction.ndim == 1 or prediction.shape[1] == 1)
+            return ONE_LOGIT if one_logit else otherwise
+        if target.shape == prediction.shape[:-1]:
+            return "classes are axis 1: write np.moveaxis(prediction, -1, 1)"
+        return "write target[..., 0]" if target.shape == (*without(axis, prediction.shape), 1) else ""
 
     def surprise(self, p: Array, q: Array, log_p: Array, axis: int) -> Array:
         """Return -Σ q log p over the classes, for q = w p; where p is 0 nothing counts, even what is no number."""
@@ -154,7 +168,7 @@ class CrossEntropyLoss(ClassLoss):
         labels = target.shape == labels_shape
         if not labels and (target.shape != logits.shape or target.dtype.kind != "f"):
             what = f"target as labels of shape {labels_shape} or as probabilities of shape {logits.shape}"
-            remedy = "probabilities are floating: write target.astype(float)" if target.shape == logits.shape else ""
+            remedy = self.remedy(logits, target, axis, "probabilities are floating: write target.astype(float)")
             raise ShapeError(expects(self, what, f"{target.dtype} of shape {target.shape}", remedy))
         if not labels and self.ignore_index >= 0:
             remedy = "only a label can be ignored"
@@ -200,7 +214,8 @@ class NLLLoss(ClassLoss):
         axis = self.axis_of_classes(log_p)
         labels_shape = without(axis, log_p.shape)
         if target.shape != labels_shape:
-            raise ShapeError(expects(self, f"target as labels of shape {labels_shape}", target.shape))
+            remedy = self.remedy(log_p, target, axis, f"write target.argmax(axis={axis})")
+            raise ShapeError(expects(self, f"target as labels of shape {labels_shape}", target.shape, remedy))
         p = self.ones(log_p, target, axis)
         q = self.times_weight(p, axis)
         losses = self.surprise(p, q, log_p, axis)

@@ -18,9 +18,10 @@ class ElementwiseLoss(Loss):
 
     A subclass writes the pair; shapes, dtypes and reductions are taken care of here::
 
-        class LogCosh(ElementwiseLoss):
+        class LogCosh(nn.ElementwiseLoss):
             def function(self, prediction, target):
-                return np.log(np.cosh(prediction - target))
+                error = prediction - target
+                return np.logaddexp(error, -error) - math.log(2)
 
             def derivative(self, prediction, target):
                 return np.tanh(prediction - target)
@@ -32,6 +33,12 @@ class ElementwiseLoss(Loss):
 
     Shapes:
         prediction and target the same.
+
+    Args:
+        reduction: ``"mean"`` over the elements, ``"sum"`` or ``"none"``.
+
+    Raises:
+        ShapeError: if the shapes differ, or for a mean over nothing.
     """
 
     may_overflow: ClassVar[bool] = False  # it asks for silence itself

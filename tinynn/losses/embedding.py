@@ -91,7 +91,7 @@ class CosineEmbeddingLoss(Loss):
 
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
-        self.margin = number("CosineEmbeddingLoss", "margin", margin)
+        self.margin = number("CosineEmbeddingLoss", "margin", margin, low=-1, high=1)
 
     @override
     def forward(self, x1: Array, x2: Array, target: Array) -> Any:
@@ -200,7 +200,10 @@ class TripletMarginLoss(Loss):
 
 def check_signs(loss: Loss, target: Array) -> None:
     """Refuse a target that is neither 1 nor -1."""
-    loss.refuse((target != 1) & (target != -1), "targets of 1 and -1", target)
+    wrong = (target != 1) & (target != -1)
+    if wrong.any():
+        zeros_and_ones = ((target == 0) | (target == 1)).all()
+        loss.refuse(wrong, "targets of 1 and -1", target, "write 2.0 * target - 1" if zeros_and_ones else "")
 
 
 def unit(x: Array) -> tuple[Array, Array]:

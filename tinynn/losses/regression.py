@@ -51,6 +51,7 @@ class MSELoss(Loss):
 
     may_overflow: ClassVar[bool] = False
     reductions: ClassVar[tuple[str, ...]] = ("half", "mean", "sum", "none")
+    reduction: str = "half"
 
     def __init__(self, *, reduction: str = "half") -> None:
         super().__init__(reduction=reduction)
