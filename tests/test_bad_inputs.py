@@ -72,7 +72,8 @@ WHAT = "expects x to be an array of real numbers, got "
 ROWS = [
     # What is no array of real numbers
     (linear, lambda m: m(X * 1j), TypeError, f"Linear(3, 2) {WHAT}ndarray of dtype complex128"),
-    (linear, lambda m: m(X.astype(object)), TypeError, f"Linear(3, 2) {WHAT}a ndarray"),
+    (linear, lambda m: m(X.astype(object)), TypeError,
+     f"Linear(3, 2) {WHAT}an array of dtype object; write x.astype(float)"),
     (linear, lambda m: m("abc"), TypeError, f"Linear(3, 2) {WHAT}str of dtype <U3"),
     (linear, lambda m: m([["1", "2", "3"]]), TypeError, f"Linear(3, 2) {WHAT}list of dtype <U1"),
     (linear, lambda m: m(np.array(["2020-01-01"] * 3, "M8[D]")), TypeError,
@@ -94,6 +95,9 @@ ROWS = [
      "complex128"),
     (mse, lambda m: m("abc", X), TypeError,
      "MSELoss(reduction='half') expects prediction to be an array of real numbers, got str of dtype <U3"),
+    (mse, lambda m: m(X, X.astype(object)), TypeError,
+     "MSELoss(reduction='half') expects target to be an array of real numbers, got an array of dtype object; write "
+     "x.astype(float)"),
     # Shapes
     (linear, lambda m: m(np.ones((5, 4))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 4)"),
     (linear, lambda m: m(np.ones((5, 0))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 0)"),
