@@ -108,6 +108,43 @@ def test_what_a_rule_forgets_to_fill_shows():
     same(np.isnan(parameter.data), [False, True])
 
 
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_a_rule_that_returns_its_step_is_refused_and_the_parameters_stay(decoupled):
+    class Returning(nn.Optimizer):
+        def update(self, grad, state, step, options):
+            return options.lr * grad
+
+    parameters = pair()
+    feed(parameters, 2, 4)
+    optimizer = Returning(parameters, lr=0.5, weight_decay=0.5, decoupled_weight_decay=decoupled)
+    with pytest.raises(ArgumentTypeError) as caught:
+        optimizer.step()
+    assert str(caught.value) == (
+        "Returning expects update to fill step and return None, got a ndarray; write step[...] = ..."
+    )
+    same(parameters[0].data, [1, 2])
+    same(parameters[1].data, [[3]])
+
+
+def test_the_options_of_a_rule_may_come_in_a_dict_as_in_pytorch():
+    class Sign(nn.Optimizer):
+        def __init__(self, params, lr=0.5):
+            super().__init__(params, {"lr": lr})
+
+        def update(self, grad, state, step, options):
+            np.multiply(np.sign(grad), options.lr, step)
+
+    parameters = pair()
+    feed(parameters, 2, -4)
+    optimizer = Sign(parameters)
+    optimizer.step()
+    assert optimizer.defaults == {"lr": 0.5}
+    same(parameters[0].data, [0.5, 1.5])
+    assert nn.Optimizer(parameters, defaults={"lr": 0.5}, momentum=0.9).defaults == {"lr": 0.5, "momentum": 0.9}
+    with pytest.raises(ArgumentTypeError, match=r"^Optimizer expects defaults to be a dict of options, got 0\.5$"):
+        nn.Optimizer(parameters, 0.5)
+
+
 @pytest.mark.parametrize("held", [False, True])
 def test_a_rule_cannot_write_to_the_gradient(held):
     class Greedy(nn.Optimizer):

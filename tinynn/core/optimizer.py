@@ -37,7 +37,8 @@ class Optimizer:
 
     Args:
         params: `Parameter` objects, ``model.parameters()``, or dicts with ``"params"`` and options of their own.
-        defaults: the options where a group gives none.
+        defaults: the options where a group gives none, as a dict;
+        **options: or by name.
 
     Raises:
         ArgumentError: for no parameters, for one that is in two groups, and for options out of range.
@@ -57,8 +58,10 @@ class Optimizer:
         refuse_foreign(cls, options)
         return super().__new__(cls)
 
-    def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
-        self.defaults = self.check(defaults)
+    def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any] | None = None, **options: Any) -> None:
+        if not isinstance(defaults, Mapping | None):
+            raise ArgumentTypeError(expects(type(self).__name__, "defaults to be a dict of options", repr(defaults)))
+        self.defaults = self.check({**(defaults or {}), **options})
         self.param_groups: list[dict[str, Any]] = []
         self._leave(states={})
         groups = listed(type(self).__name__, params)
@@ -70,7 +73,7 @@ class Optimizer:
         self.param_groups = self._checked(groups)
 
     def update(self, grad: Array, state: dict[str, Any], step: Array, options: Any) -> None:
-        """Write into ``step`` what is to be subtracted from the parameter.
+        """Write into ``step`` what is to be subtracted from the parameter, and return nothing.
 
         The rule is elementwise: the arrays may be those of one parameter, of many in a row, or a part of one.
 
@@ -94,14 +97,21 @@ class Optimizer:
 
         Raises:
             ArgumentError: if an option was set to a value out of range; nothing has changed then.
+            ArgumentTypeError: if `update` returns something; no parameter has changed then.
         """
         if not self._in_place() or self.param_groups != self._groups:
             self._lay_out()
+        update: Any = self.update  # a rule of one's own may return what it likes
         for block in self._blocks:
             options, prepares = block.options, block.prepares
             for chunk in block.chunks:
                 grad = block.prepare(chunk) if prepares else chunk.grads[0]
-                self.update(grad, chunk.state, chunk.step, options)
+                returned = update(grad, chunk.state, chunk.step, options)
+                if returned is not None:
+                    what, actual = "update to fill step and return None", f"a {type(returned).__name__}"
+                    raise ArgumentTypeError(expects(type(self).__name__, what, actual, "write step[...] = ..."))
+                if prepares:
+                    block.shrink_data(chunk)
                 for data, step in chunk.updates:
                     data -= step
 
