@@ -688,6 +688,9 @@ ROWS = [
     (net, lambda m: m.load_state_dict(linear().state_dict()), ValueError,
      "Sequential expects the state of the same architecture, got\n  missing: 0.weight\n  missing: "
      "0.bias\n  unexpected: weight\n  unexpected: bias"),
+    (net, lambda m: m.load_state_dict("model.npz"), ValueError,
+     "Sequential expects a state dict, got a str; nn.load(path) reads a file"),
+    (net, lambda m: m.load_state_dict(3), ValueError, "Sequential expects a state dict, got a int"),
     # Batches
     (nothing, lambda _: nn.data.batches(X, X[:1]), ValueError,
      "batches expects x and y of the same length, got 2 and 1"),

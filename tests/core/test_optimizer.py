@@ -488,7 +488,7 @@ def test_groups_are_changed_in_place_when_a_state_is_loaded():
 
 
 BAD = {
-    "nothing": (lambda s: s.clear(), StateError, "a state dict with 'state' and 'param_groups', got {}"),
+    "nothing": (lambda s: s.clear(), StateError, r"a state dict with .*, got the keys \[\]$"),
     "no groups": (lambda s: s.pop("param_groups"), StateError, "a state dict with 'state' and 'param_groups'"),
     "groups without params": (lambda s: s["param_groups"][0].pop("params"), StateError, "a state dict with 'state'"),
     "fewer parameters": (
@@ -513,7 +513,7 @@ BAD = {
     "an unknown parameter": (
         lambda s: s["state"].update({7: {}}),
         StateError,
-        r"the state of parameters \[0, 1\], got that of 7",
+        r"the state of parameters \[0, 1\], got that of 7: the keys \[\]$",
     ),
     "text": (lambda s: s["state"][0].update(momentum_buffer=["a", "b"]), StateError, "momentum_buffer"),
     "complex": (lambda s: s["state"][0].update(momentum_buffer=np.ones(2) * 1j), StateError, "momentum_buffer"),
@@ -559,6 +559,33 @@ def test_a_state_that_does_not_fit_changes_nothing(spoil, error, message):
     trained(3, parameters, optimizer, start=3)
     for actual, expected in zip(parameters, trained(6)[0], strict=True):
         same(actual.data, expected.data)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (
+            lambda: nn.Sequential(*(nn.Linear(9, 9) for _ in range(50))).state_dict(),
+            "a state dict with 'state' and 'param_groups', as state_dict() returns it, got the keys "
+            "['0.weight', '0.bias', '1.weight', '1.bias', '2.weight', '2.bias', ...]",
+        ),
+        (
+            lambda: "run.npz",
+            "a state dict with 'state' and 'param_groups', as state_dict() returns it, got a str; "
+            "nn.load(path) reads a file",
+        ),
+        (
+            lambda: nn.Adam(pair()).state_dict(),
+            "the options ['dampening', 'lr', 'maximize', 'momentum', 'nesterov', 'weight_decay'], got ['amsgrad', "
+            "'betas', 'decoupled_weight_decay', 'eps', 'lr', 'maximize', 'weight_decay']; is it the state of another "
+            "optimizer?",
+        ),
+    ],
+)
+def test_the_state_of_something_else_is_refused_in_a_sentence(state, message):
+    with pytest.raises(StateError) as caught:
+        nn.SGD(pair()).load_state_dict(state())
+    assert str(caught.value) == f"SGD expects {message}"
 
 
 MISSING = object()

@@ -473,7 +473,8 @@ def test_a_state_of_another_schedule_is_refused_and_changes_nothing():
         (nn.ExponentialLR(optimizer, 0.5).state_dict(), "got none of step_size"),
         (nn.StepLR(sgd(0.1), 5).state_dict(), "base_lrs of 2 groups, got of 1"),
         ({**before, "T_max": 3}, "got T_max"),
-        (None, "a state dict, got None"),
+        (None, "a state dict, got a NoneType"),
+        ("run.npz", r"StepLR expects a state dict, got a str; nn.load\(path\) reads a file$"),
     ):
         with pytest.raises(StateError, match=message):
             scheduler.load_state_dict(other)

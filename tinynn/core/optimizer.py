@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from typing_extensions import override
 
-from tinynn.core.arguments import FOREIGN, number, refuse_foreign
+from tinynn.core.arguments import FOREIGN, contents, number, refuse_foreign
 from tinynn.core.block import Block
 from tinynn.core.groups import SCHEDULED, as_attributes, check_groups, listed
 from tinynn.core.parameter import Parameter, zero_grads
@@ -214,7 +214,8 @@ class Optimizer:
             order = [index for group in groups for index in group["params"]]
             once = len(set(order)) == len(order)
         except (TypeError, KeyError, IndexError, ValueError):
-            raise StateError(expects(name, "a state dict with 'state' and 'param_groups'", repr(state_dict))) from None
+            what = "a state dict with 'state' and 'param_groups', as state_dict() returns it"
+            raise StateError(expects(name, what, contents(state_dict))) from None
         expected = [len(group["params"]) for group in self.param_groups]
         if sizes != expected:
             raise StateError(expects(name, f"groups of {expected} parameters", f"groups of {sizes}"))
@@ -224,7 +225,8 @@ class Optimizer:
         for group in groups:
             options = set(group) - {"params", *SCHEDULED}
             if options != set(self.defaults):
-                raise StateError(expects(name, f"the options {sorted(self.defaults)}", sorted(options, key=str)))
+                what, remedy = f"the options {sorted(self.defaults)}", "is it the state of another optimizer?"
+                raise StateError(expects(name, what, sorted(options, key=str), remedy))
         new_groups = self._checked(
             {**group, "params": old["params"]} for group, old in zip(groups, self.param_groups, strict=True)
         )
@@ -233,7 +235,8 @@ class Optimizer:
         new_states = {}
         for index, entry in states.items():
             if index not in parameters or not isinstance(entry, Mapping):
-                raise StateError(expects(name, f"the state of parameters {order}", f"that of {index!r}: {entry!r}"))
+                actual = f"that of {index!r}: {contents(entry)}"
+                raise StateError(expects(name, f"the state of parameters {order}", actual))
             parameter = parameters[index]
             new_states[parameter] = self._fitted(parameter, entry, options_of[parameter])
         for old, new in zip(self.param_groups, new_groups, strict=True):

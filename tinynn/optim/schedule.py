@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinynn.core.arguments import integer
+from tinynn.core.arguments import contents, integer
 from tinynn.core.optimizer import Optimizer
 from tinynn.errors import ArgumentError, ArgumentTypeError, StateError, expects
 
@@ -130,7 +130,7 @@ class LRScheduler:
         """Return a copy of what a state dict has for this schedule; what PyTorch's has beyond it starts with _."""
         name, own = type(self).__name__, self._state()
         if not isinstance(state_dict, Mapping):
-            raise StateError(expects(name, "a state dict", repr(state_dict)))
+            raise StateError(expects(name, "a state dict", contents(state_dict)))
         unknown = [
             key for key in state_dict if key not in own and key not in self.functions and not key.startswith("_")
         ]
