@@ -101,12 +101,11 @@ class Optimizer:
         """
         if not self._in_place() or self.param_groups != self._groups:
             self._lay_out()
-        update: Any = self.update  # a rule of one's own may return what it likes
         for block in self._blocks:
             options, prepares = block.options, block.prepares
             for chunk in block.chunks:
                 grad = block.prepare(chunk) if prepares else chunk.grads[0]
-                returned = update(grad, chunk.state, chunk.step, options)
+                returned = self.update(grad, chunk.state, chunk.step, options)  # type: ignore[func-returns-value]
                 if returned is not None:
                     what, actual = "update to fill step and return None", f"a {type(returned).__name__}"
                     raise ArgumentTypeError(expects(type(self).__name__, what, actual, "write step[...] = ..."))
