@@ -77,7 +77,8 @@ WHAT = "expects x to be an array of real numbers, got "
 ROWS = [
     # What is no array of real numbers
     (linear, lambda m: m(X * 1j), TypeError, f"Linear(3, 2) {WHAT}ndarray of dtype complex128"),
-    (linear, lambda m: m(X.astype(object)), TypeError, f"Linear(3, 2) {WHAT}a ndarray"),
+    (linear, lambda m: m(X.astype(object)), TypeError,
+     f"Linear(3, 2) {WHAT}an array of dtype object; write x.astype(float)"),
     (linear, lambda m: m("abc"), TypeError, f"Linear(3, 2) {WHAT}str of dtype <U3"),
     (linear, lambda m: m([["1", "2", "3"]]), TypeError, f"Linear(3, 2) {WHAT}list of dtype <U1"),
     (linear, lambda m: m(np.array(["2020-01-01"] * 3, "M8[D]")), TypeError,
@@ -117,6 +118,9 @@ ROWS = [
      "L1Loss(reduction='mean') expects prediction and target, got 1 array"),
     (nothing, lambda _: one_pass(nn.L1Loss(), X, None), TypeError,
      "L1Loss(reduction='mean') expects target to be an array of real numbers, got None"),
+    (mse, lambda m: m(X, X.astype(object)), TypeError,
+     "MSELoss(reduction='half') expects target to be an array of real numbers, got an array of dtype object; write "
+     "x.astype(float)"),
     # Shapes
     (linear, lambda m: m(np.ones((5, 4))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 4)"),
     (linear, lambda m: m(np.ones((5, 0))), ValueError, "Linear(3, 2) expects x of shape (..., 3), got (5, 0)"),
@@ -752,6 +756,9 @@ ROWS = [
     (net, lambda m: m.load_state_dict(linear().state_dict()), ValueError,
      "Sequential expects the state of the same architecture, got\n  missing: 0.weight\n  missing: "
      "0.bias\n  unexpected: weight\n  unexpected: bias"),
+    (net, lambda m: m.load_state_dict("model.npz"), ValueError,
+     "Sequential expects a state dict, got a str; nn.load(path) reads a file"),
+    (net, lambda m: m.load_state_dict(3), ValueError, "Sequential expects a state dict, got a int"),
     # Batches
     (nothing, lambda _: nn.data.batches(X, X[:1]), ValueError,
      "batches expects x and y of the same length, got 2 and 1"),

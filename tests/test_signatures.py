@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -112,3 +114,11 @@ def test_a_difference_would_be_noticed():
     expected = theirs("Linear")
     assert ours(Alike) == expected
     assert all(ours(cls) != expected for cls in (Renamed, OtherDefault, OtherOrder, OneTooFew))
+
+
+def test_what_only_pytorch_has_is_listed_for_those_who_come_from_there():
+    page = (Path(__file__).parents[1] / "docs" / "from_pytorch.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\|[^|]*\|([^|]*)\|", page.partition("\n## Not here\n")[2].partition("\n## ")[0], re.MULTILINE)
+    patterns = [pattern for row in rows for pattern in re.findall(r"`([\w*]+)`", row)]
+    listed = {name for name in SIGNATURES if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    assert listed == set(SIGNATURES) - set(NAMES)

@@ -108,6 +108,43 @@ def test_what_a_rule_forgets_to_fill_shows():
     same(np.isnan(parameter.data), [False, True])
 
 
+@pytest.mark.parametrize("decoupled", [False, True])
+def test_a_rule_that_returns_its_step_is_refused_and_the_parameters_stay(decoupled):
+    class Returning(nn.Optimizer):
+        def update(self, grad, state, step, options):
+            return options.lr * grad
+
+    parameters = pair()
+    feed(parameters, 2, 4)
+    optimizer = Returning(parameters, lr=0.5, weight_decay=0.5, decoupled_weight_decay=decoupled)
+    with pytest.raises(ArgumentTypeError) as caught:
+        optimizer.step()
+    assert str(caught.value) == (
+        "Returning expects update to fill step and return None, got a ndarray; write step[...] = ..."
+    )
+    same(parameters[0].data, [1, 2])
+    same(parameters[1].data, [[3]])
+
+
+def test_the_options_of_a_rule_may_come_in_a_dict_as_in_pytorch():
+    class Sign(nn.Optimizer):
+        def __init__(self, params, lr=0.5):
+            super().__init__(params, {"lr": lr})
+
+        def update(self, grad, state, step, options):
+            np.multiply(np.sign(grad), options.lr, step)
+
+    parameters = pair()
+    feed(parameters, 2, -4)
+    optimizer = Sign(parameters)
+    optimizer.step()
+    assert optimizer.defaults == {"lr": 0.5}
+    same(parameters[0].data, [0.5, 1.5])
+    assert nn.Optimizer(parameters, defaults={"lr": 0.5}, momentum=0.9).defaults == {"lr": 0.5, "momentum": 0.9}
+    with pytest.raises(ArgumentTypeError, match=r"^Optimizer expects defaults to be a dict of options, got 0\.5$"):
+        nn.Optimizer(parameters, 0.5)
+
+
 @pytest.mark.parametrize("held", [False, True])
 def test_a_rule_cannot_write_to_the_gradient(held):
     class Greedy(nn.Optimizer):
@@ -451,7 +488,7 @@ def test_groups_are_changed_in_place_when_a_state_is_loaded():
 
 
 BAD = {
-    "nothing": (lambda s: s.clear(), StateError, "a state dict with 'state' and 'param_groups', got {}"),
+    "nothing": (lambda s: s.clear(), StateError, r"a state dict with .*, got the keys \[\]$"),
     "no groups": (lambda s: s.pop("param_groups"), StateError, "a state dict with 'state' and 'param_groups'"),
     "groups without params": (lambda s: s["param_groups"][0].pop("params"), StateError, "a state dict with 'state'"),
     "fewer parameters": (
@@ -476,7 +513,7 @@ BAD = {
     "an unknown parameter": (
         lambda s: s["state"].update({7: {}}),
         StateError,
-        r"the state of parameters \[0, 1\], got that of 7",
+        r"the state of parameters \[0, 1\], got that of 7: the keys \[\]$",
     ),
     "text": (lambda s: s["state"][0].update(momentum_buffer=["a", "b"]), StateError, "momentum_buffer"),
     "complex": (lambda s: s["state"][0].update(momentum_buffer=np.ones(2) * 1j), StateError, "momentum_buffer"),
@@ -522,6 +559,33 @@ def test_a_state_that_does_not_fit_changes_nothing(spoil, error, message):
     trained(3, parameters, optimizer, start=3)
     for actual, expected in zip(parameters, trained(6)[0], strict=True):
         same(actual.data, expected.data)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (
+            lambda: nn.Sequential(*(nn.Linear(9, 9) for _ in range(50))).state_dict(),
+            "a state dict with 'state' and 'param_groups', as state_dict() returns it, got the keys "
+            "['0.weight', '0.bias', '1.weight', '1.bias', '2.weight', '2.bias', ...]",
+        ),
+        (
+            lambda: "run.npz",
+            "a state dict with 'state' and 'param_groups', as state_dict() returns it, got a str; "
+            "nn.load(path) reads a file",
+        ),
+        (
+            lambda: nn.Adam(pair()).state_dict(),
+            "the options ['dampening', 'lr', 'maximize', 'momentum', 'nesterov', 'weight_decay'], got ['amsgrad', "
+            "'betas', 'decoupled_weight_decay', 'eps', 'lr', 'maximize', 'weight_decay']; is it the state of another "
+            "optimizer?",
+        ),
+    ],
+)
+def test_the_state_of_something_else_is_refused_in_a_sentence(state, message):
+    with pytest.raises(StateError) as caught:
+        nn.SGD(pair()).load_state_dict(state())
+    assert str(caught.value) == f"SGD expects {message}"
 
 
 MISSING = object()

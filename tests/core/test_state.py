@@ -121,7 +121,7 @@ BAD = {
     "booleans for floats": (lambda s: s.update({"0.bias": np.ones(2, bool)}), ["of dtype float64, got bool"]),
     "floats for integers": (lambda s: s.update({"2.norm.count": np.array(1.0)}), ["of dtype int64, got float64"]),
     "complex": (lambda s: s.update({"0.bias": np.ones(2, complex)}), ["0.bias: ", "complex128"]),
-    "object": (lambda s: s.update({"0.bias": np.array([1.0, None])}), ["0.bias: ", "a ndarray"]),
+    "object": (lambda s: s.update({"0.bias": np.array([1.0, None])}), ["0.bias: ", "an array of dtype object"]),
     "text": (lambda s: s.update({"0.bias": np.array(["a", "b"])}), ["0.bias: ", "<U1"]),
     "none": (lambda s: s.update({"0.bias": None}), ["0.bias: "]),
     "ragged": (lambda s: s.update({"0.bias": [[1], [2, 3]]}), ["0.bias: "]),

@@ -17,7 +17,8 @@ def fed(*grads):
 
 
 @pytest.mark.parametrize(
-    ("norm_type", "norm"), [(2.0, 13.0), (1, 19.0), (math.inf, 12.0), (3.0, (27 + 64 + 1728) ** (1 / 3))]
+    ("norm_type", "norm"),
+    [(2.0, 13.0), (1, 19.0), (math.inf, 12.0), ("inf", 12.0), (3.0, (27 + 64 + 1728) ** (1 / 3))],
 )
 def test_all_gradients_together_get_the_norm(norm_type, norm):
     parameters = fed([[3.0, -4.0]], 12.0)
@@ -34,6 +35,19 @@ def test_small_gradients_are_left_alone():
     np.testing.assert_array_equal(held, [3, 4])
     assert nn.clip_grad_norm_([], 1.0) == 0.0
     assert nn.clip_grad_norm_(nn.Parameter([1.0]), 1.0) == 0.0
+
+
+@pytest.mark.parametrize("clip", [nn.clip_grad_norm_, nn.clip_grad_value_])
+def test_a_generator_that_was_gone_through_is_warned_of(clip):
+    parameters = nn.Linear(2, 1).parameters()
+    clip(parameters, 1.0)
+    with pytest.warns(UserWarning, match="at least one parameter") as caught:
+        clip(parameters, 1.0)
+    assert str(caught[0].message) == (
+        f"{clip.__name__} expects at least one parameter, got none; a generator can be gone through only once: "
+        "pass list(model.parameters())"
+    )
+    assert caught[0].filename == __file__
 
 
 def test_an_infinite_bound_changes_nothing_and_gives_the_norm():
@@ -76,7 +90,14 @@ def test_every_element_is_brought_into_the_range():
         (lambda p: nn.clip_grad_norm_(p, math.nan), "clip_grad_norm_ expects a finite max_norm >= 0, got nan"),
         (lambda p: nn.clip_grad_norm_(p, 1, 0), "clip_grad_norm_ expects a finite norm_type > 0, got 0.0"),
         (lambda p: nn.clip_grad_value_(p, "1"), "clip_grad_value_ expects a finite clip_value >= 0, got '1'"),
-        (lambda p: nn.clip_grad_value_([p], 1), "clip_grad_value_ expects Parameter objects, got a list"),
+        (
+            lambda p: nn.clip_grad_value_([p], 1),
+            "clip_grad_value_ expects Parameter objects, got a list; pass model.parameters()",
+        ),
+        (
+            lambda p: nn.clip_grad_norm_(nn.Sequential(nn.Linear(1, 1)), 1),
+            "clip_grad_norm_ expects Parameter objects, got a Linear; pass model.parameters()",
+        ),
         (
             lambda p: nn.clip_grad_norm_(nn.Linear(1, 1), 1),
             "clip_grad_norm_ expects parameters, as in model.parameters(), got a Linear",

@@ -125,6 +125,16 @@ def failing(epoch):
     return 1 / (2 - epoch)
 
 
+class Negative(nn.LRScheduler):
+    def next_lr(self, lr, index):
+        return lr if self.last_epoch < 2 else -lr
+
+
+class Nothing(nn.LRScheduler):
+    def next_lr(self, lr, index):
+        return lr if self.last_epoch < 2 else None
+
+
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
@@ -144,6 +154,19 @@ def failing(epoch):
             "LambdaLR expects as many groups as there are functions, 1, got 2; make a new schedule",
         ),
         (lambda o: nn.LambdaLR(o, failing), ZeroDivisionError, "division by zero"),
+        (
+            lambda o: nn.LambdaLR(o, lambda epoch: 1.0 if epoch < 2 else None),
+            ArgumentTypeError,
+            "LambdaLR expects a number from its function, got None",
+        ),
+        (
+            lambda o: nn.LambdaLR(o, lambda epoch: 1.0 if epoch < 2 else np.nan),
+            ArgumentError,
+            "LambdaLR expects a finite rate >= 0, got nan",
+        ),
+        (lambda o: nn.ExponentialLR(o, 1e200), ArgumentError, "ExponentialLR expects a finite rate >= 0, got inf"),
+        (lambda o: Negative(o), ArgumentError, "Negative expects a finite rate >= 0, got -0.5"),
+        (lambda o: Nothing(o), ArgumentTypeError, "Nothing expects a finite rate >= 0, got None"),
     ],
 )
 def test_a_step_that_cannot_be_taken_changes_nothing(build, error, message):
@@ -172,6 +195,42 @@ def test_a_schedule_of_ones_own_is_one_formula():
     for _ in range(3):
         scheduler.step()
     assert [group["lr"] for group in optimizer.param_groups] == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda o: nn.StepLR(o, 5), "StepLR(step_size=5, gamma=0.1)"),
+        (lambda o: nn.MultiStepLR(o, [3, 5, 5]), "MultiStepLR(milestones=Counter({5: 2, 3: 1}), gamma=0.1)"),
+        (lambda o: nn.LambdaLR(o, failing), f"LambdaLR(lr_lambda={[failing] * 2})"),
+        (lambda o: nn.CosineAnnealingWarmRestarts(o, 7), "CosineAnnealingWarmRestarts(T_0=7, T_mult=1, eta_min=0.0)"),
+        (
+            lambda o: nn.OneCycleLR(o, 0.5, 9),
+            "OneCycleLR(max_lr=[0.5, 0.5], total_steps=9, cycle_momentum=True, base_momentum=[0.85, 0.85], "
+            "max_momentum=[0.95, 0.95])",
+        ),
+        (
+            lambda o: nn.CyclicLR(o, 0.1, [0.5, 0.6], cycle_momentum=False),
+            "CyclicLR(base_lr=[0.1, 0.1], max_lr=[0.5, 0.6], mode='triangular', gamma=1.0, scale_mode='cycle', "
+            "cycle_momentum=False)",
+        ),
+        (
+            lambda o: nn.ReduceLROnPlateau(o, "max"),
+            "ReduceLROnPlateau(mode='max', factor=0.1, patience=10, threshold=0.0001, threshold_mode='rel', "
+            "cooldown=0, min_lr=[0.0, 0.0], eps=1e-08)",
+        ),
+        (
+            lambda o: nn.SequentialLR(o, [nn.StepLR(o, 2), nn.ExponentialLR(o, 0.5)], [3]),
+            "SequentialLR(schedulers=[StepLR(step_size=2, gamma=0.1), ExponentialLR(gamma=0.5)], milestones=[3])",
+        ),
+        (
+            lambda o: nn.ChainedScheduler([nn.ExponentialLR(o, 0.5)]),
+            "ChainedScheduler(schedulers=[ExponentialLR(gamma=0.5)])",
+        ),
+    ],
+)
+def test_a_schedule_shows_its_arguments(build, expected):
+    assert repr(build(sgd(0.1, 0.2, momentum=0.9))) == expected
 
 
 def test_warm_restarts_go_to_any_epoch():
@@ -251,15 +310,25 @@ def test_a_phase_of_no_length_is_left_out():
     assert scheduler.get_last_lr() == pytest.approx([0.04 / 1e4], rel=1e-12)
 
 
+def test_a_line_beyond_the_end_of_a_cycle_stops_at_zero():
+    optimizer = sgd(0.1)
+    scheduler = nn.OneCycleLR(optimizer, 1.0, 9, anneal_strategy="linear", cycle_momentum=False)
+    for _ in range(9):
+        scheduler.step()
+    assert scheduler.get_last_lr() == [0]
+    optimizer.load_state_dict(optimizer.state_dict())
+
+
 def test_a_cycle_ends():
+    message = r"^OneCycleLR expects at most 2 steps, got one more; total_steps counts updates: epochs \* batches$"
     scheduler = nn.OneCycleLR(sgd(0.1, momentum=0.9), 0.1, total_steps=2)
     scheduler.step()
     scheduler.step()
     state = scheduler.state_dict()
-    with pytest.raises(ArgumentError, match="OneCycleLR expects at most 2 steps, got one more"):
+    with pytest.raises(ArgumentError, match=message):
         scheduler.step()
     assert scheduler.state_dict() == state
-    with pytest.raises(ArgumentError, match="OneCycleLR expects at most 2 steps, got one more"):
+    with pytest.raises(ArgumentError, match=message):
         nn.OneCycleLR(scheduler.optimizer, 0.1, total_steps=2, last_epoch=2)
 
 
@@ -473,7 +542,8 @@ def test_a_state_of_another_schedule_is_refused_and_changes_nothing():
         (nn.ExponentialLR(optimizer, 0.5).state_dict(), "got none of step_size"),
         (nn.StepLR(sgd(0.1), 5).state_dict(), "base_lrs of 2 groups, got of 1"),
         ({**before, "T_max": 3}, "got T_max"),
-        (None, "a state dict, got None"),
+        (None, "a state dict, got a NoneType"),
+        ("run.npz", r"StepLR expects a state dict, got a str; nn.load\(path\) reads a file$"),
     ):
         with pytest.raises(StateError, match=message):
             scheduler.load_state_dict(other)

@@ -7,7 +7,7 @@ import pytest
 from scipy import optimize
 
 import tinynn as nn
-from tinynn.errors import ArgumentError, ArgumentTypeError, MissingExtraError, ShapeError
+from tinynn.errors import ArgumentError, ArgumentTypeError, MissingExtraError, NonFiniteError, ShapeError
 
 X = np.linspace(-1, 1, 20)[:, np.newaxis]
 Y = np.sin(3 * X)
@@ -104,12 +104,21 @@ def test_a_loss_that_is_another_in_every_call_is_refused():
     assert (values(model) != before).any()
 
 
-def test_a_start_without_a_finite_loss_is_left_as_it_is():
-    model = net()
-    model[2].bias.data = [np.nan]
+@pytest.mark.parametrize("place", ["start", "x", "target"])
+def test_a_start_without_a_finite_loss_is_refused_and_left_as_it_is(place):
+    model, x, target = net(), X.copy(), Y.copy()
+    if place == "start":
+        model[2].bias.data = [np.nan]
+    else:
+        {"x": x, "target": target}[place][3] = np.nan
     before = values(model)
-    assert np.isnan(nn.minimize(model, nn.MSELoss(), X, Y).fun)
+    with pytest.raises(NonFiniteError, match=r"^minimize expects a finite loss at the start, got nan$"):
+        nn.minimize(model, nn.MSELoss(), x, target)
     np.testing.assert_array_equal(values(model), before)
+
+
+def test_the_method_may_be_given_in_a_row():
+    assert nn.minimize(net(), nn.MSELoss(), X, Y, "CG", options={"maxiter": 3}).nit == 3
 
 
 def test_a_missing_scipy_is_named_with_its_extra(monkeypatch):
@@ -128,6 +137,15 @@ def test_a_missing_scipy_is_named_with_its_extra(monkeypatch):
         (lambda m: nn.minimize(m, X, X, Y), ArgumentTypeError, "minimize expects a loss, got a ndarray"),
         (lambda m: nn.minimize(nn.Tanh(), nn.MSELoss(), X, Y), ArgumentError, "require a gradient, got none"),
         (lambda m: nn.minimize(m, nn.MSELoss(reduction="none"), X, Y), ShapeError, "one loss for all samples, got an"),
+        *(
+            (
+                lambda m, options=options: nn.minimize(m, nn.MSELoss(), X, Y, **options),
+                ArgumentTypeError,
+                rf"^minimize expects the options .*, tol, got {', '.join(options)}; "
+                r'those of a method go into options=\{"maxiter": 5\}$',
+            )
+            for options in ({"maxiter": 5}, {"jac": True}, {"args": (), "x0": X})
+        ),
         (lambda m: nn.minimize(m, nn.MSELoss(), X[0, 0], Y), ShapeError, "expects x of shape"),
     ],
 )

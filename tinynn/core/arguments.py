@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
+import reprlib
 from collections.abc import Mapping
+from os import PathLike
 
 import numpy as np
 
@@ -16,6 +18,7 @@ __all__ = [
     "axis_in",
     "boolean",
     "choice",
+    "contents",
     "generator",
     "integer",
     "layer_generator",
@@ -127,6 +130,14 @@ def choice(owner: str, name: str, value: object, choices: tuple[str, ...]) -> st
     if value not in choices:
         raise ArgumentError(expects(owner, f"{name} to be one of {', '.join(map(repr, choices))}", repr(value)))
     return value
+
+
+def contents(state: object) -> str:
+    """Return what came for a state dict, for an error: its keys, and none of its arrays."""
+    if isinstance(state, Mapping):
+        return f"the keys {reprlib.repr(list(state))}"
+    remedy = "; nn.load(path) reads a file" if isinstance(state, (str, PathLike)) else ""
+    return f"a {type(state).__name__}{remedy}"
 
 
 def generator(owner: str, rng: Seed) -> np.random.Generator:

@@ -83,6 +83,8 @@ def as_array(owner: object, name: str, x: ArrayLike) -> Array:
         raise ShapeError(expects(owner, what, f"a {type(x).__name__} that is ragged ({error})")) from None
     if array.dtype.kind in "fiub" or (array.dtype.kind == "c" and _complex_allowed.get()):
         return array
+    if array is x and array.dtype == object:
+        raise DTypeError(expects(owner, what, "an array of dtype object", "write x.astype(float)"))
     kind = type(x).__name__
     actual = "None" if x is None else f"a {kind}" if array.dtype == object else f"{kind} of dtype {array.dtype}"
     raise DTypeError(expects(owner, what, actual))

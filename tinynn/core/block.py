@@ -51,7 +51,7 @@ class Block:
         places: each of them, with the array that its gradient was in when the row was laid out.
         chunks: the row, cut up.
         options: the options of the group as attributes, numbers also as arrays without axes: ``options.arrays.lr``.
-        prepares: whether chunks have to be prepared for the rule.
+        prepares: whether chunks have to be prepared for the rule, or their data to be shrunk.
     """
 
     __slots__ = (
@@ -165,11 +165,8 @@ class Block:
     def prepare(self, chunk: Chunk) -> Array:
         """Do what options ask for that mean the same in every rule, and return the gradient as the rule is to see it.
 
-        ``maximize`` negates it, ``weight_decay`` adds that of ½ weight_decay ‖W‖², or shrinks the data where decoupled.
+        ``maximize`` negates it, ``weight_decay`` adds that of ½ weight_decay ‖W‖².
         """
-        if self.shrink != 1:
-            for data in chunk.data:
-                data *= self.shrink
         if len(chunk.grads) == 1 and not self.maximize and not self.decay:
             return chunk.grads[0]
         grad = np.concatenate(chunk.grads)
@@ -180,6 +177,12 @@ class Block:
             penalty *= self.decay
             grad += penalty
         return grad
+
+    def shrink_data(self, chunk: Chunk) -> None:
+        """Do what ``weight_decay`` asks for where it is decoupled: after the rule, which may raise an error."""
+        if self.shrink != 1:
+            for data in chunk.data:
+                data *= self.shrink
 
     def states(self) -> dict[Parameter, dict[str, Any]]:
         """Return what the rule remembers for each parameter: views of the arrays, and the numbers."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from typing_extensions import override
 
-from tinynn.core.arguments import FOREIGN, number, refuse_foreign
+from tinynn.core.arguments import FOREIGN, contents, number, refuse_foreign
 from tinynn.core.block import Block
 from tinynn.core.groups import SCHEDULED, as_attributes, check_groups, listed
 from tinynn.core.parameter import Parameter, zero_grads
@@ -37,7 +37,8 @@ class Optimizer:
 
     Args:
         params: `Parameter` objects, ``model.parameters()``, or dicts with ``"params"`` and options of their own.
-        defaults: the options where a group gives none.
+        defaults: the options where a group gives none, as a dict;
+        **options: or by name.
 
     Raises:
         ArgumentError: for no parameters, for one that is in two groups, and for options out of range.
@@ -57,8 +58,10 @@ class Optimizer:
         refuse_foreign(cls, options)
         return super().__new__(cls)
 
-    def __init__(self, params: Iterable[Any], **defaults: Any) -> None:
-        self.defaults = self.check(defaults)
+    def __init__(self, params: Iterable[Any], defaults: Mapping[str, Any] | None = None, **options: Any) -> None:
+        if not isinstance(defaults, Mapping | None):
+            raise ArgumentTypeError(expects(type(self).__name__, "defaults to be a dict of options", repr(defaults)))
+        self.defaults = self.check({**(defaults or {}), **options})
         self.param_groups: list[dict[str, Any]] = []
         self._leave(states={})
         groups = listed(type(self).__name__, params)
@@ -70,7 +73,7 @@ class Optimizer:
         self.param_groups = self._checked(groups)
 
     def update(self, grad: Array, state: dict[str, Any], step: Array, options: Any) -> None:
-        """Write into ``step`` what is to be subtracted from the parameter.
+        """Write into ``step`` what is to be subtracted from the parameter, and return nothing.
 
         The rule is elementwise: the arrays may be those of one parameter, of many in a row, or a part of one.
 
@@ -94,6 +97,7 @@ class Optimizer:
 
         Raises:
             ArgumentError: if an option was set to a value out of range; nothing has changed then.
+            ArgumentTypeError: if `update` returns something; no parameter has changed then.
         """
         if not self._in_place() or self.param_groups != self._groups:
             self._lay_out()
@@ -101,7 +105,12 @@ class Optimizer:
             options, prepares = block.options, block.prepares
             for chunk in block.chunks:
                 grad = block.prepare(chunk) if prepares else chunk.grads[0]
-                self.update(grad, chunk.state, chunk.step, options)
+                returned = self.update(grad, chunk.state, chunk.step, options)  # type: ignore[func-returns-value]
+                if returned is not None:
+                    what, actual = "update to fill step and return None", f"a {type(returned).__name__}"
+                    raise ArgumentTypeError(expects(type(self).__name__, what, actual, "write step[...] = ..."))
+                if prepares:
+                    block.shrink_data(chunk)
                 for data, step in chunk.updates:
                     data -= step
 
@@ -204,7 +213,8 @@ class Optimizer:
             order = [index for group in groups for index in group["params"]]
             once = len(set(order)) == len(order)
         except (TypeError, KeyError, IndexError, ValueError):
-            raise StateError(expects(name, "a state dict with 'state' and 'param_groups'", repr(state_dict))) from None
+            what = "a state dict with 'state' and 'param_groups', as state_dict() returns it"
+            raise StateError(expects(name, what, contents(state_dict))) from None
         expected = [len(group["params"]) for group in self.param_groups]
         if sizes != expected:
             raise StateError(expects(name, f"groups of {expected} parameters", f"groups of {sizes}"))
@@ -214,7 +224,8 @@ class Optimizer:
         for group in groups:
             options = set(group) - {"params", *SCHEDULED}
             if options != set(self.defaults):
-                raise StateError(expects(name, f"the options {sorted(self.defaults)}", sorted(options, key=str)))
+                what, remedy = f"the options {sorted(self.defaults)}", "is it the state of another optimizer?"
+                raise StateError(expects(name, what, sorted(options, key=str), remedy))
         new_groups = self._checked(
             {**group, "params": old["params"]} for group, old in zip(groups, self.param_groups, strict=True)
         )
@@ -223,7 +234,8 @@ class Optimizer:
         new_states = {}
         for index, entry in states.items():
             if index not in parameters or not isinstance(entry, Mapping):
-                raise StateError(expects(name, f"the state of parameters {order}", f"that of {index!r}: {entry!r}"))
+                actual = f"that of {index!r}: {contents(entry)}"
+                raise StateError(expects(name, f"the state of parameters {order}", actual))
             parameter = parameters[index]
             new_states[parameter] = self._fitted(parameter, entry, options_of[parameter])
         for old, new in zip(self.param_groups, new_groups, strict=True):

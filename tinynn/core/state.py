@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tinynn.core import discovery
+from tinynn.core.arguments import contents
 from tinynn.core.parameter import StateArray
 from tinynn.errors import DiscoveryError, DTypeError, StateError, expects
 from tinynn.typing import Array
@@ -37,7 +38,7 @@ def save(layer: Any) -> dict[str, Array]:
 def load(layer: Any, state_dict: Mapping[str, Any], strict: bool) -> None:
     """Copy the arrays of ``state_dict`` in, after every one of them was checked."""
     if not isinstance(state_dict, Mapping):
-        raise StateError(f"{type(layer).__name__} expects a state dict, got a {type(state_dict).__name__}")
+        raise StateError(expects(type(layer).__name__, "a state dict", contents(state_dict)))
     targets = dict(entries(layer))
     problems = []
     if strict:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +20,7 @@ __all__ = ["clip_grad_norm_", "clip_grad_value_"]
 def clip_grad_norm_(
     parameters: Iterable[Parameter] | Parameter,
     max_norm: float,
-    norm_type: float = 2.0,
+    norm_type: float | Literal["inf"] = 2.0,
     error_if_nonfinite: bool = False,
 ) -> float:
     """Multiply all gradients by min(1, max_norm / (n + 10⁻⁶)), where n is their norm, all elements in one vector.
@@ -26,7 +28,7 @@ def clip_grad_norm_(
     Args:
         parameters: those whose gradients are changed, in place.
         max_norm: the largest norm, at least 0; with ``math.inf`` nothing is changed.
-        norm_type: p of the norm (∑ |g|ᵖ)^(1/p), greater than 0; ``math.inf`` for the largest |g|.
+        norm_type: p of the norm (∑ |g|ᵖ)^(1/p), greater than 0; ``math.inf`` or ``"inf"`` for the largest |g|.
         error_if_nonfinite: raise an error, and change nothing, where n is infinite or no number.
 
     Returns:
@@ -50,6 +52,8 @@ def clip_grad_norm_(
     own = _parameters("clip_grad_norm_", parameters)
     if max_norm != math.inf:
         max_norm = number("clip_grad_norm_", "max_norm", max_norm, low=0)
+    if norm_type == "inf":
+        norm_type = math.inf
     if norm_type != math.inf:
         norm_type = number("clip_grad_norm_", "norm_type", norm_type, above=0)
     boolean("clip_grad_norm_", "error_if_nonfinite", error_if_nonfinite)
@@ -89,9 +93,13 @@ def clip_grad_value_(parameters: Iterable[Parameter] | Parameter, clip_value: fl
 
 
 def _parameters(owner: str, parameters: object) -> list[Parameter]:
-    """Return each of the parameters once."""
+    """Return each of the parameters once, and warn of a generator with none left."""
     own = listed(owner, parameters)
     for parameter in own:
         if not isinstance(parameter, Parameter):
-            raise ArgumentTypeError(expects(owner, "Parameter objects", f"a {type(parameter).__name__}"))
+            remedy = "pass model.parameters()"
+            raise ArgumentTypeError(expects(owner, "Parameter objects", f"a {type(parameter).__name__}", remedy))
+    if not own and isinstance(parameters, Iterator):
+        remedy = "a generator can be gone through only once: pass list(model.parameters())"
+        warnings.warn(expects(owner, "at least one parameter", "none", remedy), stacklevel=3)
     return list(dict.fromkeys(own))

@@ -70,7 +70,8 @@ class OneCycleLR(Cycle):
     """One wave: from max_lr / div_factor up to max_lr, and down to 1 / final_div_factor of where it began.
 
     The momentum goes from its maximum down to its base and up again meanwhile. `step` is called after each update. The
-    last call, after the last update, goes beyond the end of the curve, as in PyTorch: there is no update for it.
+    last call, after the last update, goes beyond the end of the curve, as in PyTorch, but never below 0: there is no
+    update for it.
 
     Args:
         optimizer: whose rates are set.
@@ -149,8 +150,9 @@ class OneCycleLR(Cycle):
     @override
     def next_lr(self, lr: float, index: int) -> float:
         if self.last_epoch > self.total_steps:
-            raise ArgumentError(expects("OneCycleLR", f"at most {self.total_steps} steps", "one more"))
-        return self._between(index, "start_lr", "end_lr")
+            remedy = "total_steps counts updates: epochs * batches"
+            raise ArgumentError(expects("OneCycleLR", f"at most {self.total_steps} steps", "one more", remedy))
+        return max(self._between(index, "start_lr", "end_lr"), 0.0)
 
     @override
     def next_momentum(self, index: int) -> float:

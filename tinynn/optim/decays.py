@@ -54,8 +54,12 @@ class LambdaLR(LRScheduler):
         if index >= len(self.lr_lambdas):
             what = f"as many groups as there are functions, {len(self.lr_lambdas)}"
             raise ArgumentError(expects("LambdaLR", what, len(self.optimizer.param_groups), "make a new schedule"))
-        factor: float = self.lr_lambdas[index](self.last_epoch)
-        return self.base_lrs[index] * factor
+        factor = self.lr_lambdas[index](self.last_epoch)
+        try:
+            rate: float = self.base_lrs[index] * factor
+        except TypeError:
+            raise ArgumentTypeError(expects("LambdaLR", "a number from its function", repr(factor))) from None
+        return rate
 
 
 class StepLR(LRScheduler):

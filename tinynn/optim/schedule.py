@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
@@ -9,8 +10,10 @@ from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
+from typing_extensions import override
 
-from tinynn.core.arguments import integer
+from tinynn.core.arguments import contents, integer, number
+from tinynn.core.groups import SCHEDULED
 from tinynn.core.optimizer import Optimizer
 from tinynn.errors import ArgumentError, ArgumentTypeError, StateError, expects
 
@@ -72,7 +75,11 @@ class LRScheduler:
         return self.next_lr(lr, index)
 
     def step(self) -> None:
-        """Go to the next epoch."""
+        """Go to the next epoch.
+
+        Raises:
+            ArgumentError: if a rate there would not be a finite number of at least 0; nothing has changed then.
+        """
         self.last_epoch += 1
         try:
             self._set(first=False)
@@ -101,14 +108,28 @@ class LRScheduler:
         self.last_epoch -= 1
 
     def _set(self, first: bool) -> None:
-        rule = self.first_lr if first else self.next_lr
+        name, rule = type(self).__name__, self.first_lr if first else self.next_lr
         groups = self.optimizer.param_groups
         for group in groups[len(self.base_lrs) :]:  # added since
             self.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
-        rates = [float(rule(group["lr"], index)) for index, group in enumerate(groups)]
+        rates = [number(name, "rate", rule(group["lr"], index), low=0) for index, group in enumerate(groups)]
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate
         self._last_lr = rates
+
+    @override
+    def __repr__(self) -> str:
+        """Return the arguments as they hold now, in attributes or in groups; what is kept in neither is left out."""
+        groups = self.optimizer.param_groups
+        kept = {f"{name}s": [group.get(name) for group in groups] for name in SCHEDULED if name in groups[0]}
+        values = {**kept, **{name.lstrip("_"): value for name, value in vars(self).items()}}
+        texts = [
+            f"{argument}={values[name]!r}"
+            for argument in inspect.signature(type(self)).parameters
+            for name in (argument, f"{argument}s")
+            if argument not in {"optimizer", "last_epoch"} and name in values
+        ]
+        return f"{type(self).__name__}({', '.join(texts)})"
 
     def state_dict(self) -> dict[str, Any]:
         """Return a copy of what the schedule goes on from: all but the optimizer and functions."""
@@ -130,7 +151,7 @@ class LRScheduler:
         """Return a copy of what a state dict has for this schedule; what PyTorch's has beyond it starts with _."""
         name, own = type(self).__name__, self._state()
         if not isinstance(state_dict, Mapping):
-            raise StateError(expects(name, "a state dict", repr(state_dict)))
+            raise StateError(expects(name, "a state dict", contents(state_dict)))
         unknown = [
             key for key in state_dict if key not in own and key not in self.functions and not key.startswith("_")
         ]

@@ -11,10 +11,13 @@ import numpy as np
 from tinynn.core.extras import import_extra
 from tinynn.core.layer import Layer
 from tinynn.core.loss import Loss
-from tinynn.errors import ArgumentError, ArgumentTypeError, ShapeError, expects
+from tinynn.errors import ArgumentError, ArgumentTypeError, NonFiniteError, ShapeError, expects
 from tinynn.typing import Array, ArrayLike
 
 __all__ = ["minimize"]
+
+OPTIONS = ("bounds", "callback", "constraints", "hess", "hessp", "options", "tol")
+"""What `scipy.optimize.minimize` takes beside what is given to it here."""
 
 
 def minimize(
@@ -22,7 +25,6 @@ def minimize(
     loss_fn: Loss,
     x: ArrayLike | tuple[ArrayLike, ...],
     target: ArrayLike,
-    *,
     method: str = "L-BFGS-B",
     **options: Any,
 ) -> Any:
@@ -30,7 +32,8 @@ def minimize(
 
     It is for small models whose data fit into one batch. Such a method learns the curvature from the gradients that it
     has seen, and reaches a minimum to many digits, where a descent only comes near it. The loss has to be the same in
-    every call: no dropout.
+    every call: no dropout. `BatchNorm1d` in training would move its running statistics with every point that is tried;
+    put it into ``eval()``, or leave it out.
 
     The parameters that require a gradient are one vector for SciPy, in float64. In the end they are at the point that
     it returns; where the loss there is not finite, or more than at the start, or an error or an interrupt comes up,
@@ -41,16 +44,19 @@ def minimize(
         loss_fn: a loss with one number for all samples.
         x: the input of all samples; a tuple, if the model takes several.
         target: the targets of all samples.
-        method: any of SciPy's that uses gradients.
+        method: any of SciPy's that needs no more than gradients: ``"L-BFGS-B"``, ``"BFGS"``, ``"CG"``, ``"TNC"``,
+            ``"SLSQP"``, ``"Newton-CG"``, ``"trust-constr"``. ``"trust-exact"`` and its like need a Hessian.
         **options: what else `scipy.optimize.minimize` takes: ``tol=1e-12``, ``options={"maxiter": 1000}``,
             ``callback=``.
 
     Returns:
         SciPy's result: ``result.fun`` is the loss, ``result.nit`` counts iterations, ``result.message`` says why it
-        stopped.
+        stopped. ``ABNORMAL`` mostly means that gradients are wrong: see `testing.check_gradients`.
 
     Raises:
         ArgumentError: if no parameter requires a gradient, or the loss is another in every call.
+        ArgumentTypeError: for options that are not handed on to SciPy.
+        NonFiniteError: if the loss at the start is not finite.
         MissingExtraError: if SciPy is not installed.
 
     References:
@@ -67,6 +73,9 @@ def minimize(
         raise ArgumentTypeError(expects("minimize", "a layer to train", f"a {type(model).__name__}"))
     if not isinstance(loss_fn, Loss):
         raise ArgumentTypeError(expects("minimize", "a loss", f"a {type(loss_fn).__name__}"))
+    if unknown := [name for name in options if name not in OPTIONS]:
+        remedy = 'those of a method go into options={"maxiter": 5}'
+        raise ArgumentTypeError(expects("minimize", f"the options {', '.join(OPTIONS)}", ", ".join(unknown), remedy))
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise ArgumentError(expects("minimize", "a model with parameters that require a gradient", "none"))
@@ -91,7 +100,9 @@ def minimize(
     best = start
     try:
         first, again = (loss_and_gradient(start)[0] for _ in range(2))
-        if math.isfinite(first) and not math.isclose(first, again, rel_tol=1e-6):
+        if not math.isfinite(first):
+            raise NonFiniteError(expects("minimize", "a finite loss at the start", first))
+        if not math.isclose(first, again, rel_tol=1e-6):
             what = "the same loss in every call"
             raise ArgumentError(
                 expects("minimize", what, f"{first} and then {again}", "dropout is off after model.eval()")
