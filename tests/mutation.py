@@ -34,16 +34,18 @@ VALUES = ["test_oracle.py", "test_twins.py", "test_complex_step.py", "test_conta
 EVERY = [*VALUES, "test_laws.py"]
 FAR = [
     "test_examples.py",
-    "test_files.py",
-    "test_sklearn.py",
     "test_benchmarks.py",
+    "test_data.py",
     "test_docs.py",
+    "test_files.py",
     "test_package.py",
-    "testing",
+    "test_sklearn.py",
+    "benchmarks",
+    "core",
     "optim",
     "oracle",
+    "testing",
     "training",
-    "benchmarks",
 ]
 TIMEOUT = 1800  # seconds; a mutant that takes longer hangs
 
