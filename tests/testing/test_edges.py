@@ -272,3 +272,27 @@ def test_a_factor_is_a_constant_and_not_1(layer, inputs):
     with pytest.raises(GradientError) as caught:
         check_gradients(layer, *inputs)
     assert not {"factor", "sign"} & {finding.diagnosis for finding in caught.value.findings}
+
+
+def test_calls_undone_in_the_wrong_order_are_named():
+    with pytest.raises(GradientError) as caught:
+        check_gradients(Siamese(reverse=False), X, X + 1)
+    findings = caught.value.findings
+    assert {finding.diagnosis for finding in findings} == {"call-order"}
+    assert "calls of Sequential are undone in the order in which they were made" in findings[0].sentence
+
+
+def test_steps_of_a_recurrence_undone_in_the_wrong_order_are_named():
+    class Steps(nn.Layer):
+        def __init__(self):
+            self.cell = nn.Sequential(nn.Linear(3, 3, rng=np.random.default_rng(0)), nn.Tanh())
+
+        def forward(self, x):
+            return np.stack([self.cell(row) for row in x])
+
+        def backward(self, grad):
+            return np.stack([self.cell.backward(row) for row in grad])
+
+    with pytest.raises(GradientError) as caught:
+        check_gradients(Steps(), X)
+    assert {finding.diagnosis for finding in caught.value.findings} == {"call-order"}

@@ -15,6 +15,7 @@ from tinynn.testing.branches import missing_branch
 from tinynn.testing.calls import one_sample_more
 from tinynn.testing.case import MOST_MASKS, Case, single_samples, subsets, wrong_shape
 from tinynn.testing.factors import feature_factor, fit_elsewhere
+from tinynn.testing.order import call_order
 from tinynn.testing.report import Finding
 from tinynn.testing.subject import input_name, is_input
 from tinynn.testing.trial import TOLERANCES, Trial
@@ -206,6 +207,7 @@ DETECTORS: dict[str, Callable[[Case], str | None]] = {
     "factor": _factor,
     "transposed": _transposed,
     "batch-sum": _batch_sum,
+    "call-order": call_order,
     "derivative-at-output": _derivative_at_output,
     "element": _element,
     "missing-branch": _missing_branch,
