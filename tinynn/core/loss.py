@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,6 +54,26 @@ class Loss(Layer):
             if name == "reduction" or not plain or value != argument.default:
                 parts.append(f"{name}={value!r}" if plain else f"{name}=...")
         return ", ".join(parts)
+
+    # Between a model and an optimizer
+
+    def judge(self, outputs: Any, target: Any) -> Any:
+        """Return the loss of what a model has returned: of a tuple each part is a prediction.
+
+        ``loss_fn.judge(model(x), target)`` is ``loss_fn(model(x), target)`` for one output.
+        """
+        if not isinstance(outputs, tuple):
+            return self(outputs, target)
+        place = _place_of_target(type(self).forward)
+        return self(*outputs, target) if place is None else self(*outputs[:place], target, *outputs[place:])
+
+    def gradients(self, *grad: Any) -> tuple[Any, ...]:
+        """Return the gradients at the outputs that were judged: ``model.backward(*loss_fn.gradients())``."""
+        grads = self.backward(*grad)
+        if not isinstance(grads, tuple):
+            return (grads,)
+        place = _place_of_target(type(self).forward)
+        return grads if place is None else grads[:place] + grads[place + 1 :]
 
     # Checks
 
@@ -139,3 +161,10 @@ class Loss(Layer):
             return gradient
         product: Array = gradient * factor
         return product
+
+
+@lru_cache(128)
+def _place_of_target(forward: Callable[..., Any]) -> int | None:
+    """Return at which place ``forward`` takes the target; None where no argument has that name: it comes last then."""
+    _, *names = inspect.signature(forward).parameters
+    return names.index("target") if "target" in names else None

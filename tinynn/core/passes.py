@@ -196,7 +196,9 @@ class Call:
         output = ((self.shape, self.dtype),) if self.shape is not None else self.output
         if len(grads) != len(output):
             what = "one gradient" if len(output) == 1 else f"{len(output)} gradients, one for each output"
-            raise ShapeError(expects(self.layer, what, len(grads)))
+            of_a_loss = isinstance(grad, tuple) or len(grads) > len(output) > 1
+            remedy = "write model.backward(*loss_fn.gradients())" if of_a_loss else ""
+            raise ShapeError(expects(self.layer, what, len(grads), remedy))
         return tuple(
             grad if grad is None else _accept(self.layer, grad, *form) for grad, form in zip(grads, output, strict=True)
         )

@@ -89,11 +89,11 @@ def minimize(
 
     def loss_and_gradient(point: Array) -> tuple[float, Array]:
         put(point)
-        loss = loss_fn(model(*inputs), target)
+        loss = loss_fn.judge(model(*inputs), target)
         if np.ndim(loss):
             raise ShapeError(expects("minimize", "one loss for all samples", f"an array of shape {np.shape(loss)}"))
         model.zero_grad()
-        model.backward_parameters(loss_fn.backward())
+        model.backward_parameters(*loss_fn.gradients())
         return float(loss), np.concatenate([parameter.read_grad().reshape(-1) for parameter in parameters], dtype=float)
 
     start = np.concatenate([parameter.data.reshape(-1) for parameter in parameters], dtype=float)

@@ -59,7 +59,8 @@ class Trainer:
         optimizer.step()
 
     Data are ``(x, y)``, a data set or a `DataLoader`, whose batches are tuples: the inputs of the model, and the target
-    at the end. For a model with several inputs write ``((x1, x2), y)``.
+    at the end. For a model with several inputs write ``((x1, x2), y)``. Of a model with several outputs each is a
+    prediction for the loss, in the order of its arguments.
 
     Losses and metrics are averages over samples. That of the loss is exact for a loss whose reduction is ``"mean"`` or
     ``"half"`` over the samples of a batch; with ``"sum"`` it is the sum over all samples by their number.
@@ -365,13 +366,13 @@ class Trainer:
     def _there_and_back(self, inputs: tuple[Any, ...], target: Any, samples: int) -> Any:
         """Go through the model and the loss and back, and return the prediction."""
         prediction = self.model(*inputs)
-        self.loss = float(self.loss_fn(prediction, target))
+        self.loss = float(self.loss_fn.judge(prediction, target))
         if not math.isfinite(self.loss):
             raise NonFiniteError(expects("Trainer", "a finite loss", self.loss))
         if not self._gathered:
             self.optimizer.zero_grad()
-        grad = self.loss_fn.backward(samples) if self._weighs_batches else self.loss_fn.backward()
-        self.model.backward_parameters(grad)
+        grads = self.loss_fn.gradients(samples) if self._weighs_batches else self.loss_fn.gradients()
+        self.model.backward_parameters(*grads)
         wrong = _first_not_finite(self._parameters())
         if wrong is not None:
             names = [name for name, parameter in self.model.named_parameters() if parameter is wrong]
@@ -455,7 +456,7 @@ class Trainer:
             for batch in loader.apart():  # it may be the one that training is in the middle of
                 inputs, target = as_batch(batch)
                 prediction = self.model(*inputs)
-                self._measure(means, prediction, target, float(self.loss_fn(prediction, target)), len(inputs[0]))
+                self._measure(means, prediction, target, float(self.loss_fn.judge(prediction, target)), len(inputs[0]))
         if not means.samples:
             raise ArgumentError(expects("Trainer.evaluate", "at least one sample", "none"))
         return means.means()
