@@ -285,7 +285,7 @@ def _quietly(run: Callable[..., Any], layer: Any, grads: tuple[Any, ...]) -> Any
 def _watched(current: Any, call: Call, run: Callable[..., Any], layer: Any, grads: tuple[Any, ...]) -> Any:
     """Undo a call under the eyes of `detect_anomaly`."""
     watch: Watch = current.watch
-    watch.undoing(current, call, call is current or current.layer is None)
+    watch.undoing(current, call)
     result = _quietly(run, layer, grads)
     watch.undone(current, call, grads, result)
     return result

@@ -82,7 +82,7 @@ class Call:
     dtype: np.dtype[Any] | None
     output: tuple[tuple[tuple[int, ...] | None, np.dtype[Any] | None], ...]
     inputs: tuple[tuple[int, ...] | None, ...]
-    judged: frozenset[int] | None
+    judged: tuple[int, ...]
     prints: list[tuple[str, Array, int]]
     result: int | None
     repeated: frozenset[int]
