@@ -304,3 +304,24 @@ def test_a_loss_of_a_call_under_no_grad_is_reported_where_an_older_call_waits():
         loss_fn(y, TARGET)
         with pytest.raises(AnomalyError, match="to undo the call whose output the loss saw"):
             net.backward(loss_fn.backward())
+
+
+def test_a_backward_inside_the_context_is_looked_at_also_where_its_forward_was_outside():
+    net = model()
+    net(X)
+    with nn.detect_anomaly(), pytest.raises(AnomalyError, match=r"gradient at the output in backward .* 1 NaN"):
+        net.backward(np.array([[0.0, np.nan], [0.0, 0.0]]))
+    net.zero_grad()
+    net(X)
+    net[2].weight.data[0, 0] = np.nan
+    with nn.detect_anomaly(), pytest.raises(AnomalyError, match=r"at the input in backward .*layer 2 of Sequential"):
+        net.backward(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("context", [nn.one_pass, nn.detect_anomaly])
+def test_a_backward_outside_of_the_context_is_not_looked_at(context):
+    net = model()
+    with context(), nn.detect_anomaly():
+        net(X)
+    net.backward(np.full((2, 2), np.nan))
+    assert np.isnan(net[0].weight.grad).all()

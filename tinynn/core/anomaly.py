@@ -134,7 +134,8 @@ def detect_anomaly() -> Generator[None]:
     Every call is looked at, also those inside containers: the first input, output or gradient that is not finite is an
     `AnomalyError` that names the layer, its path and the numbers. So is a saved array, an input or a parameter that was
     changed between forward and backward, and a backward through another call than the one whose output the loss saw.
-    Outside the context it costs nothing.
+    Arrays that a layer saves inside objects of its own are not seen. Outside the context nothing is looked at, and it
+    costs nothing.
 
     Raises:
         AnomalyError: at the first anomaly.

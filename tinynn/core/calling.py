@@ -246,10 +246,13 @@ def _outermost_backward(run: Callable[..., Any], layer: Any, grads: tuple[Any, .
             raise PassError(nothing_to_undo(layer))
         grads = holder.latest(layer).accept(grads)
         call = holder.take(layer)
+    watch = watching()
+    if watch is not current.watch:
+        current.watch, current.unusual = watch, True
     token = enter_pass(current)
     outer, current.active = current.active, call
     try:
-        if current.watch is not None:
+        if watch is not None:
             result = _watched(current, call, run, layer, grads)
         elif layer.may_overflow:
             result = _quietly(run, layer, grads)
