@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +15,8 @@ import tinynn as nn
 from tests.catalogue import COMPUTING, LAYERS
 from tests.testing.false_alarms import check_somewhere
 from tinynn.testing import Finding, GradientError, GradientReport, Measurement, check_gradients
+from tinynn.testing.filters import filtering
+from tinynn.testing.laws.law import Law
 
 
 def normal(*shape, seed=0):
@@ -452,3 +457,30 @@ class Bounded(nn.Layer):
 
 def test_a_parameter_at_the_end_of_its_domain_stays_there():
     assert check_gradients(Bounded(), np.arange(6.0).reshape(2, 3)).largest.error < 1e-12
+
+
+def test_the_filters_of_warnings_are_put_back_whatever_other_threads_do():
+    class Slow(Doubtful):
+        def forward(self, x):
+            time.sleep(1e-5)  # for other threads to come in between
+            warnings.warn("odd numbers", RuntimeWarning, stacklevel=1)
+            return super().forward(x)
+
+    def check(number):
+        if number % 3:
+            check_gradients(Slow(lambda x: 2 * x), np.ones(2))
+        else:
+            Law(lambda case: check_gradients(case, np.ones(2)), "a hint").judge(Slow(lambda x: 2 * x))
+
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(check, range(40)))
+    assert warnings.filters == before
+
+
+def test_warnings_are_errors_again_where_a_check_inside_ignored_them():
+    with filtering("error", RuntimeWarning):
+        with filtering("ignore"):
+            warnings.warn("odd numbers", RuntimeWarning, stacklevel=1)
+        with pytest.raises(RuntimeWarning):
+            warnings.warn("odd numbers", RuntimeWarning, stacklevel=1)

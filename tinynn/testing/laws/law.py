@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from tinynn.testing.filters import filtering
 
 __all__ = ["BrokenError", "Law", "Verdict", "demand", "law", "raises"]
 
@@ -78,8 +79,7 @@ class Law:
             excuse = self.excuse(case)
             if excuse:
                 return self.verdict("not applicable", excuse)
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", RuntimeWarning)
+            with filtering("error", RuntimeWarning):
                 self.function(case)
         except Exception as error:
             return self.verdict("FAILS", _said(error))
