@@ -196,8 +196,19 @@ def test_what_a_law_did_not_expect_is_a_failure_and_not_the_end(monkeypatch):
         with pytest.raises(LawError, match="RuntimeWarning: divide by zero"):
             check_layer(Warns, (5, 3), verbose=False)
     law = Law(lambda case: {}["no key"], "a hint")
-    assert law.judge(None).message == "KeyError: 'no key'"
+    assert law.judge(None).message.startswith("KeyError: 'no key' (test_kit.py:")
     assert Law(lambda case: None, "a hint", (lambda case: {}["no excuse"],)).judge(None).result == "FAILS"
+
+
+class Misspells(sound.Square):
+    def forward(self, x):
+        return x * cfgg  # noqa: F821
+
+
+def test_an_error_in_the_code_of_a_layer_is_told_with_its_line():
+    line = Misspells.forward.__wrapped__.__code__.co_firstlineno + 1
+    with pytest.raises(LawError, match=rf"NameError: name 'cfgg' is not defined \(test_kit\.py:{line}\)"):
+        check_layer(Misspells, (5, 3), verbose=False)
 
 
 def hints_of(factory, **options):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
@@ -20,6 +21,7 @@ from tinynn.testing.calls import findings_of_several_calls
 from tinynn.testing.diagnosis import diagnose
 from tinynn.testing.inside import trials_inside
 from tinynn.testing.measure import one_sided, quiet
+from tinynn.testing.places import place_of
 from tinynn.testing.report import Finding, GradientError, GradientReport, Measurement
 from tinynn.testing.trial import TOLERANCES, Trial
 from tinynn.typing import Array, ArrayLike, Seed
@@ -28,6 +30,9 @@ __all__ = ["check_gradients"]
 
 SLOPES_AGREE = 1e-4
 """The relative accuracy of one-sided slopes."""
+
+OF_SHAPES = "shape|broadcast|dimension|align"
+"""What a ValueError speaks of where arrays do not fit."""
 
 
 def check_gradients(
@@ -96,10 +101,10 @@ def _moved(layer: Layer) -> Layer:
 
 
 def _checked(trial: Trial) -> GradientReport:
-    problem = _cannot_be_checked(trial)
+    problem, cause = _cannot_be_checked(trial)
     if problem is not None:
-        traced = (*_named(list(_culprits(trial))), problem) if problem.diagnosis == "shape" else (problem,)
-        raise _error(trial.layer, GradientReport((), traced, trial.forwards), traced)
+        traced = (*_named(list(_culprits(trial))), problem) if cause else (problem,)
+        raise _error(trial.layer, GradientReport((), traced, trial.forwards), traced) from cause
 
     measurements, wrong, remarks = [], [], []
     for where in trial.real.variables:
@@ -132,9 +137,9 @@ def _culprits(trial: Trial, prefix: str = "") -> Iterator[tuple[str, Layer, Find
 def _wrong_by_itself(trial: Trial) -> list[Finding]:
     """Return what is wrong with a layer inside; nothing where that cannot be told."""
     try:
-        problem = _cannot_be_checked(trial)
+        problem, cause = _cannot_be_checked(trial)
         if problem is not None:
-            return [problem] if problem.diagnosis == "shape" else []
+            return [problem] if cause else []
         return [finding for where in trial.real.variables if (finding := _check(trial, where)[1])]
     except Exception:  # inputs that suit the container need not suit the measurement of what is inside
         return []
@@ -181,27 +186,31 @@ def _error(layer: Layer, report: GradientReport, findings: tuple[Finding, ...]) 
     return GradientError(message, report, findings)
 
 
-def _cannot_be_checked(trial: Trial) -> Finding | None:
-    """Return why there is nothing to compare: forward is not a function, or backward does not get through."""
+def _cannot_be_checked(trial: Trial) -> tuple[Finding | None, Exception | None]:
+    """Return why there is nothing to compare, and what was raised.
+
+    That is where forward or backward is not a function, or where backward does not get through.
+    """
     again = trial.real.forward()
     if not all(np.array_equal(y, z, equal_nan=True) for y, z in zip(trial.outputs, again, strict=True)):
         sentence = "forward returns something else each time: keep its np.random.Generator in an attribute"
-        return Finding("input", "unexplained", sentence)
+        return Finding("input", "unexplained", sentence), None
     for number, y in enumerate(trial.outputs):
         if not np.isfinite(y).all():
             place = tuple(np.argwhere(~np.isfinite(y))[0].tolist())
             of = f" of output {number}" if len(trial.outputs) > 1 else ""
             sentence = f"forward returns {y.item(place)} at {place}{of}, whose slope nobody can measure"
-            return Finding("input", "not-finite", f"{sentence}: choose other inputs")
+            return Finding("input", "not-finite", f"{sentence}: choose other inputs"), None
     try:
         twice = trial.given, trial.given_again()
     except (ValueError, TypeError, IndexError) as error:
-        return Finding("input", "shape", f"backward raises {type(error).__name__}: {error}")
+        diagnosis = "shape" if isinstance(error, ValueError) and re.search(OF_SHAPES, str(error)) else "unexplained"
+        return Finding("input", diagnosis, f"backward raises {type(error).__name__}: {error}{place_of(error)}"), error
     for where, grad in twice[0].items():
         if grad is not None and not np.array_equal(grad, twice[1][where], equal_nan=True):
             sentence = "backward returns something else each time: save what forward drew, and draw nothing there"
-            return Finding(where, "unexplained", sentence)
-    return None
+            return Finding(where, "unexplained", sentence), None
+    return None, None
 
 
 def _check(trial: Trial, where: str) -> tuple[Measurement, Finding | None, Finding | None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from tinynn.testing.filters import filtering
+from tinynn.testing.places import place_of
 
 __all__ = ["BrokenError", "Law", "Verdict", "demand", "law", "raises"]
 
@@ -124,4 +125,4 @@ def law(hint: str, *only: Only, after: tuple[Law, ...] = ()) -> Callable[[Callab
 def _said(error: Exception) -> str:
     notes = [f"({note})" for note in getattr(error, "__notes__", ())]
     text = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-    return " ".join([text or type(error).__name__, *notes])
+    return " ".join([(text or type(error).__name__) + place_of(error), *notes])
