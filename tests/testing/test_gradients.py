@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 import time
@@ -299,6 +300,75 @@ def test_randomness_that_cannot_be_held_is_said_to_be_so():
         check_gradients(Hidden(), normal(4, 5))
 
 
+class ForgetsItsWeight(nn.Layer):
+    """y = w x, whose backward leaves w out: at w = 1 the numbers are right."""
+
+    def __init__(self, start):
+        self.weight = nn.Parameter(start)
+
+    def forward(self, x):
+        self.saved.push(x)
+        return x * self.weight.data
+
+    def backward(self, grad):
+        x = self.saved.pop()
+        self.weight.add_grad((grad * x).sum(axis=0))
+        return grad
+
+
+class WritesForward(nn.Layer):
+    def forward(self, x):
+        x *= 2
+        return x
+
+    def backward(self, grad):
+        return 2 * grad
+
+
+class WritesBackward(nn.Layer):
+    def forward(self, x, y):
+        self.saved.push((x, y))
+        return x * y
+
+    def backward(self, grad):
+        x, y = self.saved.pop()
+        y *= 2
+        return y * grad, x * grad
+
+
+class WritesItsWeight(ForgetsItsWeight):
+    def forward(self, x):
+        self.weight.data *= 2
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs", "method", "where"),
+    [
+        (WritesForward(), 1, "forward", "input"),
+        (WritesBackward(), 2, "backward", "input 1"),
+        (WritesItsWeight(np.ones(3)), 1, "forward", "weight"),
+    ],
+)
+def test_an_array_that_is_written_to_is_named_and_not_taken_for_randomness(layer, inputs, method, where):
+    with pytest.raises(GradientError) as caught:
+        check_gradients(layer, *(normal(2, 3, seed=seed) for seed in range(inputs)))
+    (finding,) = caught.value.findings
+    assert finding.where == where
+    assert finding.sentence.startswith(f"{method} writes to this array")
+
+
+class OldGenerator(Dropout):
+    def forward(self, x):
+        return x * self.rng["in a dict"][0].random_sample(x.shape)
+
+
+def test_an_old_generator_is_said_to_be_one():
+    model = nn.Sequential(nn.Tanh(), OldGenerator(np.random.RandomState(0)))
+    with pytest.raises(GradientError, match="RandomState cannot be put back: use np"):
+        check_gradients(model, normal(4, 5))
+
+
 def test_buffers_are_held_fixed():
     layer = RunningMean()
     assert check_gradients(layer, normal(4, 3)).largest.error <= 1e-12
@@ -345,6 +415,39 @@ def test_inputs_are_not_written_to_even_by_a_layer_that_writes():
     np.testing.assert_array_equal(x, before)
 
 
+class WritesIntegers(nn.Layer):
+    """Rows of a table, also for negative numbers, which are replaced in place."""
+
+    takes_integers = True
+
+    def forward(self, i):
+        i[i < 0] += 6
+        return np.arange(6.0)[i]
+
+    def backward(self, grad):
+        return None
+
+
+class LossThatWrites(nn.Loss):
+    def forward(self, prediction, target):
+        target *= 2
+        self.saved.push(target)
+        return prediction.sum()
+
+    def backward(self):
+        return np.ones_like(self.saved.pop())
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs"), [(WritesIntegers(), (np.array([-1, 2]),)), (LossThatWrites(), (normal(3), normal(3, seed=1)))]
+)
+def test_what_a_layer_writes_to_is_never_the_input_of_the_user(layer, inputs):
+    before = copy.deepcopy(inputs)
+    with contextlib.suppress(GradientError):
+        check_gradients(layer, *inputs)
+    np.testing.assert_array_equal(inputs, before)
+
+
 @pytest.mark.parametrize("reduction", ["half", "mean", "sum", "none"])
 def test_of_a_loss_the_prediction_is_checked(reduction):
     report = check_gradients(nn.MSELoss(reduction=reduction), normal(4, 3), normal(4, 3, seed=1))
@@ -365,22 +468,6 @@ def test_each_element_takes_one_forward():
     elements = sum(row.elements for row in report.measurements)
     assert elements == 8 * 64 + 64 * 64 + 64
     assert elements <= report.forwards <= elements + 60
-
-
-class ForgetsItsWeight(nn.Layer):
-    """y = w x, whose backward leaves w out: at w = 1 the numbers are right."""
-
-    def __init__(self, start):
-        self.weight = nn.Parameter(start)
-
-    def forward(self, x):
-        self.saved.push(x)
-        return x * self.weight.data
-
-    def backward(self, grad):
-        x = self.saved.pop()
-        self.weight.add_grad((grad * x).sum(axis=0))
-        return grad
 
 
 @pytest.mark.parametrize("start", [np.ones(3), -np.ones(3), np.zeros(3), [0.7, 1.0, 2.0]])

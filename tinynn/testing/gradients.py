@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 
 from tinynn.core.arguments import choice, generator, size
+from tinynn.core.discovery import attributes
 from tinynn.core.layer import Layer
 from tinynn.errors import ArgumentTypeError, expects
 from tinynn.testing.calls import findings_of_several_calls
@@ -23,6 +24,7 @@ from tinynn.testing.inside import trials_inside
 from tinynn.testing.measure import one_sided, quiet
 from tinynn.testing.places import place_of
 from tinynn.testing.report import Finding, GradientError, GradientReport, Measurement
+from tinynn.testing.subject import input_name
 from tinynn.testing.trial import TOLERANCES, Trial
 from tinynn.typing import Array, ArrayLike, Seed
 
@@ -191,10 +193,13 @@ def _cannot_be_checked(trial: Trial) -> tuple[Finding | None, Exception | None]:
 
     That is where forward or backward is not a function, or where backward does not get through.
     """
+    before = _arrays(trial)
     again = trial.real.forward()
     if not all(np.array_equal(y, z, equal_nan=True) for y, z in zip(trial.outputs, again, strict=True)):
-        sentence = "forward returns something else each time: keep its np.random.Generator in an attribute"
-        return Finding("input", "unexplained", sentence), None
+        old = "np.random.RandomState cannot be put back: use np.random.Generator"
+        remedy = old if _has_old_generator(trial.layer) else "keep its np.random.Generator in an attribute"
+        sentence = f"forward returns something else each time: {remedy}"
+        return _written(trial, before, "forward") or Finding("input", "unexplained", sentence), None
     for number, y in enumerate(trial.outputs):
         if not np.isfinite(y).all():
             place = tuple(np.argwhere(~np.isfinite(y))[0].tolist())
@@ -209,8 +214,28 @@ def _cannot_be_checked(trial: Trial) -> tuple[Finding | None, Exception | None]:
     for where, grad in twice[0].items():
         if grad is not None and not np.array_equal(grad, twice[1][where], equal_nan=True):
             sentence = "backward returns something else each time: save what forward drew, and draw nothing there"
-            return Finding(where, "unexplained", sentence), None
+            return _written(trial, before, "backward") or Finding(where, "unexplained", sentence), None
     return None, None
+
+
+def _arrays(trial: Trial) -> dict[str, Array]:
+    """Return copies of the inputs and the parameters."""
+    inputs = {input_name(position): x for position, x in enumerate(trial.real.inputs) if x is not None}
+    return {where: x.copy() for where, x in {**inputs, **trial.real.variables}.items()}
+
+
+def _written(trial: Trial, before: dict[str, Array], method: str) -> Finding | None:
+    """Return a finding if a method has written to an input or to a parameter."""
+    for where, x in _arrays(trial).items():
+        if not np.array_equal(x, before[where], equal_nan=True):
+            sentence = f"{method} writes to this array: make a new one, `y = x * 2`, not `x *= 2`"
+            return Finding(where, "unexplained", sentence)
+    return None
+
+
+def _has_old_generator(layer: Layer) -> bool:
+    """Whether there is a generator of the old kind in the attributes of a layer, or of one inside."""
+    return any(True for _, inside in layer.named_layers() for _ in attributes(inside, np.random.RandomState))
 
 
 def _check(trial: Trial, where: str) -> tuple[Measurement, Finding | None, Finding | None]:

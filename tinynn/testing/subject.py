@@ -36,13 +36,15 @@ class Subject:
 
     def __init__(self, layer: Layer, inputs: tuple[ArrayLike, ...], dtype: type[np.inexact[Any]]) -> None:
         self.layer = copy.deepcopy(layer).astype(np.float64)
-        self.inputs: list[Any] = [None if x is None else as_array(layer, "x", x) for x in inputs]
+        arrays = [None if x is None else as_array(layer, "x", x) for x in inputs]
+        self.inputs: list[Any] = copy.deepcopy(arrays)
         self.moving = Moving(self.layer)
         self.start = self.moving.state()
         self.forwards = 0
         self.variables: dict[str, Array] = {}
         varying = self._varying()
-        for position, x in enumerate(self.inputs):
+        self.inputs = copy.deepcopy(arrays)
+        for position, x in enumerate(arrays):
             if x is not None and x.dtype.kind == "f":
                 self.inputs[position] = np.array(x, dtype if position in varying else np.float64, order="C")
                 if position in varying:
