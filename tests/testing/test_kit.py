@@ -6,7 +6,9 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -25,7 +27,7 @@ from tinynn.testing import (
     check_optimizer,
     parametrize_with_laws,
 )
-from tinynn.testing.conformance import LAYER_LAWS, LOSS_LAWS, OPTIMIZER_LAWS
+from tinynn.testing.conformance import LAYER_LAWS, LOSS_LAWS, OPTIMIZER_LAWS, case_of_layer
 from tinynn.testing.laws.inputs import drawing
 from tinynn.testing.laws.law import Law
 
@@ -255,6 +257,28 @@ def test_a_single_law_says_as_well_which_one_to_mend_first():
     tests = parameters_of([("assigns", unlawful.Assigns, (5, 3))])
     with pytest.raises(LawError, match="hint: mend 'gradients add up' first"):
         tests["assigns-parameters_may_be_tied"]()
+
+
+class KeepsAll(sound.Square):
+    def forward(self, x):
+        self.all = [*getattr(self, "all", []), x + 0.0]
+        return super().forward(x)
+
+
+def test_memory_is_traced_for_the_caller_as_before():
+    (law,) = (law for law in LAYER_LAWS if law.name == "one pass is kept")
+    case = case_of_layer("check_layer", sound.Square, [(5, 3)])
+    assert law.judge(case).result == "holds"
+    assert not tracemalloc.is_tracing()
+    tracemalloc.start()
+    try:
+        held = np.ones(1_000_000)
+        assert law.judge(case).result == "holds"
+        assert law.judge(replace(case, factory=KeepsAll)).result == "FAILS"
+        assert tracemalloc.is_tracing()
+        assert tracemalloc.get_traced_memory()[0] > held.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 # Factories and inputs
