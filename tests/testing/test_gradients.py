@@ -571,3 +571,27 @@ def test_warnings_are_errors_again_where_a_check_inside_ignored_them():
             warnings.warn("odd numbers", RuntimeWarning, stacklevel=1)
         with pytest.raises(RuntimeWarning):
             warnings.warn("odd numbers", RuntimeWarning, stacklevel=1)
+
+
+def test_a_parameter_of_a_kind_of_ones_own_is_as_good_as_any():
+    kinds = []
+
+    class Named(nn.Parameter):
+        def __init_subclass__(cls, *, name, **options):
+            super().__init_subclass__(**options)
+            kinds.append(name)
+
+    class Mine(Named, name="mine"):
+        pass
+
+    class Slotted(Named, name="slotted"):
+        __slots__ = ("note",)
+
+    for kind in (Mine, Slotted):
+        layer = ForgetsItsWeight(kind([0.7, 1.0, 2.0]))
+        layer.weight = kind([0.7, 1.0, 2.0])
+        with pytest.raises(GradientError) as caught:
+            check_gradients(layer, normal(2, 3))
+        assert [finding.where for finding in caught.value.findings] == ["input"]
+        assert type(layer.weight) is kind
+    assert kinds == ["mine", "slotted"]

@@ -11,7 +11,6 @@ from typing_extensions import override
 from tinynn.core.arrays import any_gradient_shape, as_array
 from tinynn.core.layer import Layer
 from tinynn.core.loss import Loss
-from tinynn.core.parameter import Parameter
 from tinynn.testing.moving import Moving, State
 from tinynn.typing import Array, ArrayLike
 
@@ -50,7 +49,8 @@ class Subject:
                 if position in varying:
                     self.variables[input_name(position)] = self.inputs[position]
         for path, parameter in self.layer.named_parameters():
-            parameter.__class__ = _Lenient
+            kind: Any = type(parameter)
+            parameter.__class__ = type(kind.__name__, (_Lenient, kind), {"__slots__": ()})
             parameter._data = parameter.data.astype(dtype)  # below the dtype check: complex, if that is asked for
             if parameter.requires_grad:
                 self.variables[path] = parameter.data
@@ -106,30 +106,32 @@ class Subject:
         return 1 if isinstance(self.layer, Loss) else len(self.inputs)
 
 
-class _Lenient(Parameter):
-    """A parameter that takes in a gradient of any shape, so that it can be looked at."""
+class _Lenient:
+    """What makes a kind of parameter take in a gradient of any shape, so that it can be looked at."""
 
     __slots__ = ()
 
     @override
-    def add_grad(self, grad: Array) -> None:
+    def __init_subclass__(cls) -> None:
+        pass  # none is made known to the kind of parameter
+
+    def add_grad(self: Any, grad: Array) -> None:
         if np.shape(grad) == self.shape == self.read_grad().shape:
-            super().add_grad(grad)
+            super().add_grad(grad)  # type: ignore[misc]
         else:
             self.grad = grad
 
-    @property  # type: ignore[explicit-override]
-    def grad(self) -> Array:
+    @property
+    def grad(self: Any) -> Array:
         """The gradient, for reading and for ``+=``."""
-        return self.read_grad().view(_Augmented)
+        return self.read_grad().view(_Augmented)  # type: ignore[no-any-return]
 
     @grad.setter
-    def grad(self, value: Any) -> None:
+    def grad(self: Any, value: Any) -> None:
         self._grad = np.zeros(self.shape) if value is None else np.array(value)
         self._grad_is_zero = False
 
-    @override
-    def zero_grad(self) -> None:
+    def zero_grad(self: Any) -> None:
         self._grad, self._grad_is_zero = None, True
 
 
