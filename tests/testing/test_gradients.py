@@ -595,3 +595,43 @@ def test_a_parameter_of_a_kind_of_ones_own_is_as_good_as_any():
         assert [finding.where for finding in caught.value.findings] == ["input"]
         assert type(layer.weight) is kind
     assert kinds == ["mine", "slotted"]
+
+
+class HoldsItself(nn.Layer):
+    """y = w x, whose backward is a function that holds the layer, and so that of the layer it was copied from."""
+
+    def __init__(self, change):
+        self.weight = nn.Parameter([0.7, 1.0, 2.0])
+        self.change = lambda: change(self.weight)
+
+    def forward(self, x):
+        self.saved.push(x)
+        return x * self.weight.data
+
+    def backward(self, grad):
+        x = self.saved.pop()
+        self.weight.add_grad((grad * x).sum(axis=0))
+        self.change()
+        return grad * self.weight.data
+
+
+@pytest.mark.parametrize(
+    ("grad", "change"),
+    [
+        (None, lambda weight: weight.add_grad(np.ones(3))),
+        (np.ones(3), lambda weight: weight.add_grad(np.ones(3))),
+        (np.ones(3), lambda weight: weight.zero_grad()),
+        (np.full(3, np.nan), lambda weight: np.multiply(weight.data, 2, out=weight.data)),
+    ],
+)
+def test_a_copy_that_changes_the_layer_itself_is_an_error_and_the_layer_is_put_back(grad, change):
+    layer = HoldsItself(change)
+    layer.weight.grad = grad
+    before = copy.deepcopy(layer)
+    with pytest.raises(GradientError, match=r"0\.weight: a copy of the layer changes this parameter of the layer"):
+        check_gradients(nn.Sequential(layer), normal(2, 3))
+    np.testing.assert_array_equal(layer.weight.data, before.weight.data)
+    np.testing.assert_array_equal(layer.weight.grad, before.weight.grad)
+    layer.change = lambda: None
+    layer.weight.grad = np.full(3, np.nan)
+    check_gradients(layer, normal(2, 3))

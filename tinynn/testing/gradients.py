@@ -10,6 +10,7 @@ import copy
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from tinynn.core.arguments import choice, generator, size
 from tinynn.core.discovery import attributes
 from tinynn.core.layer import Layer
+from tinynn.core.parameter import Parameter
 from tinynn.errors import ArgumentTypeError, expects
 from tinynn.testing.calls import findings_of_several_calls
 from tinynn.testing.diagnosis import diagnose
@@ -76,8 +78,39 @@ def check_gradients(
     if max_elements is not None:
         max_elements = size("check_gradients", "max_elements", max_elements)
     seed = int(generator("check_gradients", rng).integers(2**32))
-    with quiet():
+    with quiet(), _left_alone(layer):
         return _checked(_trial(layer, inputs, method_name, seed, max_elements))
+
+
+@contextlib.contextmanager
+def _left_alone(layer: Layer) -> Iterator[None]:
+    """A context in which the parameters of the layer itself may not change; those that do are put back.
+
+    Raises:
+        GradientError: if any has changed: a function in an attribute is not copied with what it holds.
+    """
+    before = {path: (parameter, *_held(parameter)) for path, parameter in layer.named_parameters()}
+    try:
+        yield
+    finally:
+        findings = []
+        for path, (parameter, *then) in before.items():
+            if not all(map(partial(np.array_equal, equal_nan=True), _held(parameter), then)):
+                parameter.data, parameter.grad = then
+                sentence = (
+                    "a copy of the layer changes this parameter of the layer itself: "
+                    "does a function that __init__ makes use self? Write a method"
+                )
+                findings.append(Finding(path, "unexplained", sentence))
+        if findings:
+            raise _error(layer, GradientReport((), tuple(findings)), tuple(findings))
+
+
+def _held(parameter: Parameter) -> tuple[Array, Array]:
+    """Return copies of the data and of the gradient."""
+    state = parameter.__getstate__()
+    data, grad = state["data"], state["grad"]
+    return data.copy(), np.zeros_like(data) if grad is None else grad.copy()
 
 
 def _trial(layer: Layer, inputs: tuple[ArrayLike, ...], method: str, seed: int, max_elements: int | None) -> Trial:
