@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import pickle
+import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import pytest
 import tinynn as nn
 from tests.catalogue import COMPUTING, LAYERS
 from tests.testing.false_alarms import check_somewhere
-from tinynn.testing import Finding, GradientError, GradientReport, Measurement, check_gradients
+from tinynn.testing import Finding, GradientError, GradientReport, Measurement, check_gradients, check_layer
 from tinynn.testing.filters import filtering
 from tinynn.testing.laws.law import Law
 
@@ -635,3 +636,60 @@ def test_a_copy_that_changes_the_layer_itself_is_an_error_and_the_layer_is_put_b
     layer.change = lambda: None
     layer.weight.grad = np.full(3, np.nan)
     check_gradients(layer, normal(2, 3))
+
+
+@pytest.mark.parametrize("context", [nn.no_grad, nn.one_pass, nn.detect_anomaly])
+def test_it_makes_no_difference_where_the_check_is_called(context):
+    layer, x = nn.Sequential(nn.Linear(3, 2, rng=np.random.default_rng(0)), nn.Tanh()), normal(4, 3)
+    with context():
+        y = layer(x)
+        assert check_gradients(layer, x).largest.error < 1e-12
+        check_layer(nn.Tanh, (5, 3), verbose=False)
+        if context is nn.no_grad:
+            with pytest.raises(nn.errors.PassError):
+                layer.backward(y)
+        else:
+            layer.backward(y)
+
+
+class HoldsALock(nn.Layer):
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def forward(self, x):
+        return x
+
+    def backward(self, grad):
+        return grad
+
+
+def test_a_layer_that_cannot_be_copied_is_refused_with_the_name_of_the_attribute():
+    message = r"HoldsALock\(\) expects attributes that can be copied, got lock: .*lock.*; leave it out in __getstate__"
+    with pytest.raises(nn.errors.ArgumentTypeError, match=message) as caught:
+        check_gradients(nn.Sequential(nn.Tanh(), HoldsALock()), normal(3))
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+class Counts(nn.Layer):
+    calls = 0
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def forward(self, x):
+        Counts.calls += 1
+        self.saved.push(x)
+        return x * np.abs(x)
+
+    def backward(self, grad):
+        return self.slope * np.abs(self.saved.pop()) * grad
+
+
+@pytest.mark.parametrize("slope", [2.0, 3.0])
+def test_every_forward_is_counted(slope):
+    Counts.calls = 0
+    try:
+        report = check_gradients(Counts(slope), normal(2, 3))
+    except GradientError as error:
+        report = error.report
+    assert report.forwards == Counts.calls

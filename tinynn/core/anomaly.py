@@ -55,6 +55,7 @@ class Watch:
                 actual = f"other values{_where(current, call.layer)}"
                 remedy = "copy an input before editing it, and step after backward, not before"
                 raise AnomalyError(expects(call.layer, expected, actual, remedy))
+        call.prints = []
         if _is_outermost(current, call) and not call.layer.is_loss:
             self._follow(current, call)
 

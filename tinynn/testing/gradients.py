@@ -19,6 +19,7 @@ from tinynn.core.arguments import choice, generator, size
 from tinynn.core.discovery import attributes
 from tinynn.core.layer import Layer
 from tinynn.core.parameter import Parameter
+from tinynn.core.passes import no_pass
 from tinynn.errors import ArgumentTypeError, expects
 from tinynn.testing.calls import findings_of_several_calls
 from tinynn.testing.diagnosis import diagnose
@@ -26,7 +27,7 @@ from tinynn.testing.inside import trials_inside
 from tinynn.testing.measure import one_sided, quiet
 from tinynn.testing.places import place_of
 from tinynn.testing.report import Finding, GradientError, GradientReport, Measurement
-from tinynn.testing.subject import input_name
+from tinynn.testing.subject import Count, counting, input_name
 from tinynn.testing.trial import TOLERANCES, Trial
 from tinynn.typing import Array, ArrayLike, Seed
 
@@ -78,8 +79,8 @@ def check_gradients(
     if max_elements is not None:
         max_elements = size("check_gradients", "max_elements", max_elements)
     seed = int(generator("check_gradients", rng).integers(2**32))
-    with quiet(), _left_alone(layer):
-        return _checked(_trial(layer, inputs, method_name, seed, max_elements))
+    with quiet(), _left_alone(layer), no_pass(), counting() as count:
+        return _checked(_trial(layer, inputs, method_name, seed, max_elements), count)
 
 
 @contextlib.contextmanager
@@ -135,11 +136,11 @@ def _moved(layer: Layer) -> Layer:
     return layer
 
 
-def _checked(trial: Trial) -> GradientReport:
+def _checked(trial: Trial, count: Count) -> GradientReport:
     problem, cause = _cannot_be_checked(trial)
     if problem is not None:
         traced = (*_named(list(_culprits(trial))), problem) if cause else (problem,)
-        raise _error(trial.layer, GradientReport((), traced, trial.forwards), traced) from cause
+        raise _error(trial.layer, GradientReport((), traced, count.forwards), traced) from cause
 
     measurements, wrong, remarks = [], [], []
     for where in trial.real.variables:
@@ -153,7 +154,7 @@ def _checked(trial: Trial) -> GradientReport:
     stale = {finding.where for finding in of_several_calls if finding.diagnosis == "stale-state"}
     wrong = [finding for finding in wrong if finding.diagnosis != "unexplained" or finding.where not in stale]
     wrong += of_several_calls
-    report = GradientReport(tuple(measurements), (*wrong, *remarks), trial.forwards)
+    report = GradientReport(tuple(measurements), (*wrong, *remarks), count.forwards)
     if wrong:
         raise _error(trial.layer, report, tuple(wrong))
     return report

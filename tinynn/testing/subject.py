@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -11,10 +14,11 @@ from typing_extensions import override
 from tinynn.core.arrays import any_gradient_shape, as_array
 from tinynn.core.layer import Layer
 from tinynn.core.loss import Loss
+from tinynn.errors import ArgumentTypeError, expects
 from tinynn.testing.moving import Moving, State
 from tinynn.typing import Array, ArrayLike
 
-__all__ = ["Given", "Subject", "as_tuple", "input_name"]
+__all__ = ["Count", "Given", "Subject", "as_tuple", "counting", "input_name"]
 
 Given = dict[str, Any]
 """Where to gradient: what a ``backward`` gave, of whatever shape; None where it gave nothing."""
@@ -30,11 +34,11 @@ class Subject:
 
     Attributes:
         variables: name to live array, inputs first: changing one changes what forward sees.
-        forwards: how often forward was called.
+        forwards: how often forward was called on this copy.
     """
 
     def __init__(self, layer: Layer, inputs: tuple[ArrayLike, ...], dtype: type[np.inexact[Any]]) -> None:
-        self.layer = copy.deepcopy(layer).astype(np.float64)
+        self.layer = _copy(layer).astype(np.float64)
         arrays = [None if x is None else as_array(layer, "x", x) for x in inputs]
         self.inputs: list[Any] = copy.deepcopy(arrays)
         self.moving = Moving(self.layer)
@@ -77,8 +81,15 @@ class Subject:
         """Return the outputs of the layer, called in its first state or in another one."""
         if self.start:
             self.moving.put_back(self.start if state is None else state)
-        self.forwards += 1
+        self.count()
         return as_tuple(self.layer(*self.inputs))
+
+    def count(self) -> None:
+        """Count one forward."""
+        self.forwards += 1
+        count = _count.get()
+        if count is not None:
+            count.forwards += 1
 
     def outputs(self) -> Array:
         """Return a copy of all outputs in a row."""
@@ -144,6 +155,45 @@ class _Augmented(np.ndarray):
             return super().__iadd__(other)
         except ValueError:
             return np.asarray(other)
+
+
+def _copy(layer: Layer) -> Layer:
+    """Return a copy of the layer.
+
+    Raises:
+        ArgumentTypeError: if it cannot be copied; it names the attribute.
+    """
+    try:
+        return copy.deepcopy(layer)
+    except Exception as error:
+        for _, inside in reversed(list(layer.named_layers())):  # the innermost first
+            for name, value in vars(inside).items():
+                try:
+                    copy.deepcopy(value)
+                except Exception as cause:
+                    what, remedy = "attributes that can be copied", "leave it out in __getstate__"
+                    raise ArgumentTypeError(expects(inside, what, f"{name}: {cause}", remedy)) from error
+        raise
+
+
+class Count:
+    """How often forward was called on all copies together."""
+
+    forwards = 0
+
+
+_count: ContextVar[Count | None] = ContextVar("count", default=None)
+
+
+@contextmanager
+def counting() -> Generator[Count]:
+    """A context that counts all forwards in it."""
+    count = Count()
+    token = _count.set(count)
+    try:
+        yield count
+    finally:
+        _count.reset(token)
 
 
 def as_tuple(arrays: Any) -> tuple[Any, ...]:
