@@ -142,6 +142,10 @@ def test_every_law_has_a_name_a_sentence_and_a_hint(law):
     assert not law.hint.endswith(".")
 
 
+def test_a_single_number_without_axes_keeps_all_laws():
+    check_layer(nn.Tanh, (), mixes_samples=True, verbose=False)
+
+
 # The table and the error
 
 
@@ -302,6 +306,7 @@ def test_a_factory_gets_what_it_names():
     check_layer(lambda: sound.Scale(rng=np.random.default_rng(0)), (5, 3), verbose=False)
     check_layer(lambda rng: nn.Linear(3, 2, rng=rng), (5, 3), verbose=False)
     check_layer(partial(nn.Linear, 3, 2), (5, 3), verbose=False)
+    check_layer(lambda *layers: nn.Sequential(nn.Tanh(), *layers), (5, 3), verbose=False)
 
 
 SHARED = sound.Square()
@@ -334,6 +339,22 @@ class Lorentz(sound.Square):
             nn.Linear,
             ArgumentTypeError,
             r"a factory .*, got Linear\(in_features, out_features\); write .*partial\(Linear, ...\)",
+        ),
+        (lambda size, /: nn.Linear(size, 2), ArgumentTypeError, r"a factory that .*, by name, got <lambda>\(size\)"),
+        (
+            lambda rng, /: nn.Linear(3, 2, rng=rng),
+            ArgumentTypeError,
+            r"a factory that .*, by name, got <lambda>\(rng\)",
+        ),
+        (
+            lambda *sizes: nn.Linear(*sizes),
+            ArgumentTypeError,
+            r"a factory that .*<lambda>\(\*sizes\), which raises TypeError: .*; write functools.partial\(<lambda>",
+        ),
+        (
+            lambda *sizes: nn.Linear(3, sizes[-1]),
+            ArgumentTypeError,
+            "a factory that .*, which raises IndexError: tuple",
         ),
         (lambda: 3, ArgumentTypeError, "a factory: .*, got one that builds 3"),
         (lambda: SHARED, ArgumentError, r"a factory: .*, got one that returns the same Square\(\) again"),
