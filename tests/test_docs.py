@@ -36,12 +36,12 @@ DOCUMENTS = [path for path in DOCUMENTS if path.exists() and "_build" not in pat
 
 
 def run(example: sybil.Example) -> None:
-    """Execute a block of code and keep what it prints."""
+    """Execute a block of code and keep what it prints, without the lines of the document that errors are told with."""
     source = "\n" * (example.line + example.parsed.line_offset) + example.parsed
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(compile(source, example.path, "exec", dont_inherit=True), example.namespace)  # noqa: S102
-    example.namespace["_printed"] = printed.getvalue()
+    example.namespace["_printed"] = re.sub(r" \(\w+\.md:\d+\)", "", printed.getvalue())
 
 
 def compare(example: sybil.Example) -> None:

@@ -162,3 +162,166 @@ def test_a_call_from_before_the_watch_can_be_undone_under_it():
         with nn.detect_anomaly():
             second(y)
             np.testing.assert_array_equal(first.backward(second.backward(np.zeros(3))), 0)
+
+
+def heads():
+    rng = np.random.default_rng(1)
+    return model(), nn.Linear(2, 2, rng=rng), nn.Linear(2, 2, rng=rng)
+
+
+def two_losses(trunk, a, b, step):
+    h, first, second = trunk(X), nn.MSELoss(), nn.MSELoss()
+    first(a(h), TARGET), second(b(h), TARGET + 1)
+    at_a, at_b = first.backward(), second.backward()
+    step()
+    trunk.backward(a.backward(at_a) + b.backward(at_b))
+
+
+def a_part(trunk, a, b, step):
+    y, loss_fn = trunk(X), nn.MSELoss()
+    loss_fn(y[:, 0], TARGET[:, 0])
+    step()
+    trunk.backward(np.stack([loss_fn.backward(), TARGET[:, 0]], axis=1))
+
+
+def half(trunk, a, b, step):
+    loss_fn = nn.MSELoss()
+    loss_fn(trunk(X) / 2, TARGET)
+    step()
+    trunk.backward(loss_fn.backward() / 2)
+
+
+def transposed(trunk, a, b, step):
+    loss_fn = nn.MSELoss()
+    loss_fn(trunk(X).T, TARGET.T)
+    step()
+    trunk.backward(loss_fn.backward().T)
+
+
+def joined(trunk, a, b, step):
+    h, loss_fn = trunk(X), nn.MSELoss()
+    loss_fn(np.concatenate([a(h), b(h)]), np.zeros((4, 2)))
+    at_a, at_b = np.split(loss_fn.backward(), 2)
+    step()
+    trunk.backward(a.backward(at_a) + b.backward(at_b))
+
+
+def added(trunk, a, b, step):
+    h, loss_fn = trunk(X), nn.MSELoss()
+    loss_fn(a(h) + b(h), TARGET)
+    grad = loss_fn.backward()
+    step()
+    trunk.backward(a.backward(grad) + b.backward(grad))
+
+
+def an_auxiliary_model(trunk, a, b, step):
+    loss_fn = nn.MSELoss()
+    loss_fn(trunk(X), TARGET)
+    b.backward(b(TARGET) + 1)
+    grad = loss_fn.backward()
+    a.backward(a(TARGET) + 1)
+    step()
+    trunk.backward(grad)
+
+
+def a_penalty(trunk, a, b, step):
+    y, penalty = trunk(X), nn.MSELoss()
+    penalty(a.weight.data, TARGET)
+    a.weight.add_grad(penalty.backward())
+    step()
+    trunk.backward(np.ones_like(y))
+
+
+def its_own_prediction_as_the_target(trunk, a, b, step):
+    with nn.no_grad():
+        target = trunk(2 * X)
+    loss_fn = nn.MSELoss()
+    loss_fn(trunk(X) / 2, target)
+    step()
+    trunk.backward(loss_fn.backward() / 2)
+
+
+def one_of_two_calls_by_hand(trunk, a, b, step):
+    loss_fn = nn.MSELoss()
+    with nn.one_pass():
+        y, z = trunk(X), trunk(2 * X)
+    loss_fn(y, TARGET)
+    at_y = loss_fn.backward()
+    step()
+    trunk.backward(np.ones_like(z))
+    trunk.backward(at_y)
+
+
+def a_gradient_that_is_thrown_away(trunk, a, b, step):
+    loss_fn = nn.MSELoss()
+    loss_fn(trunk(X), TARGET)
+    loss_fn.backward()
+    loss_fn(trunk(2 * X), TARGET)
+    step()
+    trunk.backward(loss_fn.backward())
+
+
+SOUND = [
+    two_losses,
+    a_part,
+    half,
+    transposed,
+    joined,
+    added,
+    an_auxiliary_model,
+    a_penalty,
+    its_own_prediction_as_the_target,
+    one_of_two_calls_by_hand,
+    a_gradient_that_is_thrown_away,
+]
+
+
+@pytest.mark.parametrize("train", SOUND, ids=lambda train: train.__name__)
+def test_no_alarm_where_the_loss_saw_something_else_than_an_output(train):
+    layers = heads()
+    with nn.detect_anomaly():
+        for _ in range(3):
+            train(*layers, lambda: None)
+
+
+@pytest.mark.parametrize(
+    ("train", "validated", "x"), [(two_losses, 1, TARGET), (two_losses, 2, TARGET), (an_auxiliary_model, 0, 2 * X)]
+)
+def test_a_forward_between_several_losses_and_backward_is_reported(train, validated, x):
+    layers = heads()
+    with nn.detect_anomaly():
+        train(*layers, lambda: None)
+        with pytest.raises(AnomalyError, match="to undo the call whose output the loss saw"):
+            train(*layers, lambda: layers[validated](x))
+
+
+def test_a_loss_of_a_call_under_no_grad_is_reported_where_an_older_call_waits():
+    net, loss_fn = model(), nn.MSELoss()
+    with nn.detect_anomaly():
+        net(2 * X)
+        with nn.no_grad():
+            y = net(X)
+        loss_fn(y, TARGET)
+        with pytest.raises(AnomalyError, match="to undo the call whose output the loss saw"):
+            net.backward(loss_fn.backward())
+
+
+def test_a_backward_inside_the_context_is_looked_at_also_where_its_forward_was_outside():
+    net = model()
+    net(X)
+    with nn.detect_anomaly(), pytest.raises(AnomalyError, match=r"gradient at the output in backward .* 1 NaN"):
+        net.backward(np.array([[0.0, np.nan], [0.0, 0.0]]))
+    net.zero_grad()
+    net(X)
+    net[2].weight.data[0, 0] = np.nan
+    with nn.detect_anomaly(), pytest.raises(AnomalyError, match=r"at the input in backward .*layer 2 of Sequential"):
+        net.backward(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("context", [nn.one_pass, nn.detect_anomaly])
+def test_a_backward_outside_of_the_context_is_not_looked_at(context):
+    net = model()
+    with context(), nn.detect_anomaly():
+        net(X)
+    net.backward(np.full((2, 2), np.nan))
+    assert np.isnan(net[0].weight.grad).all()

@@ -165,7 +165,33 @@ def test_a_backward_that_fails_is_reported_with_what_it_said():
     def fails(g, grad, x):
         raise ValueError("operands do not fit")
 
-    assert "ValueError: operands do not fit" in sentence(Affine(input=fails), normal(5, 3))
+    line = fails.__code__.co_firstlineno + 1
+    assert f"ValueError: operands do not fit (test_diagnosis.py:{line})" in sentence(Affine(input=fails), normal(5, 3))
+
+
+RAISED = {
+    "operands that cannot be broadcast": (lambda g, *_: g + np.ones((2, 2)), ValueError, "shape"),
+    "a product of shapes that do not fit": (lambda g, *_: g @ g, ValueError, "shape"),
+    "a shape that is wrong inside": (lambda g, *_: nn.Linear(2, 2)(g), nn.errors.ShapeError, "shape"),
+    "a reshape": (lambda g, *_: g.reshape(7), ValueError, "shape"),
+    "another value": (lambda g, *_: int("one"), ValueError, "unexplained"),
+    "another type": (lambda g, *_: g + "1", TypeError, "unexplained"),
+    "an index": (lambda g, *_: [][0], IndexError, "unexplained"),
+}
+
+
+@pytest.mark.parametrize("name", RAISED)
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_backward_that_fails_is_shown_with_its_line_and_called_a_shape_only_if_it_is_one(name, inside):
+    mistake, error, diagnosis = RAISED[name]
+    layer = Affine(input=mistake)
+    with pytest.raises(GradientError) as caught:
+        check_gradients(nn.Sequential(layer, nn.Tanh()) if inside else layer, normal(5, 3))
+    assert isinstance(caught.value.__cause__, error)
+    assert {finding.diagnosis for finding in caught.value.findings} == {diagnosis}
+    assert caught.value.findings[0].where == ("0.input" if inside else "input")
+    line = mistake.__code__.co_firstlineno
+    assert all(finding.sentence.endswith(f" (test_diagnosis.py:{line})") for finding in caught.value.findings)
 
 
 class OnSelf(nn.Layer):

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,7 +16,9 @@ import pytest
 import tinynn as nn
 from tests.catalogue import COMPUTING, LAYERS
 from tests.testing.false_alarms import check_somewhere
-from tinynn.testing import Finding, GradientError, GradientReport, Measurement, check_gradients
+from tinynn.testing import Finding, GradientError, GradientReport, Measurement, check_gradients, check_layer
+from tinynn.testing.filters import filtering
+from tinynn.testing.laws.law import Law
 
 
 def normal(*shape, seed=0):
@@ -294,6 +301,75 @@ def test_randomness_that_cannot_be_held_is_said_to_be_so():
         check_gradients(Hidden(), normal(4, 5))
 
 
+class ForgetsItsWeight(nn.Layer):
+    """y = w x, whose backward leaves w out: at w = 1 the numbers are right."""
+
+    def __init__(self, start):
+        self.weight = nn.Parameter(start)
+
+    def forward(self, x):
+        self.saved.push(x)
+        return x * self.weight.data
+
+    def backward(self, grad):
+        x = self.saved.pop()
+        self.weight.add_grad((grad * x).sum(axis=0))
+        return grad
+
+
+class WritesForward(nn.Layer):
+    def forward(self, x):
+        x *= 2
+        return x
+
+    def backward(self, grad):
+        return 2 * grad
+
+
+class WritesBackward(nn.Layer):
+    def forward(self, x, y):
+        self.saved.push((x, y))
+        return x * y
+
+    def backward(self, grad):
+        x, y = self.saved.pop()
+        y *= 2
+        return y * grad, x * grad
+
+
+class WritesItsWeight(ForgetsItsWeight):
+    def forward(self, x):
+        self.weight.data *= 2
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs", "method", "where"),
+    [
+        (WritesForward(), 1, "forward", "input"),
+        (WritesBackward(), 2, "backward", "input 1"),
+        (WritesItsWeight(np.ones(3)), 1, "forward", "weight"),
+    ],
+)
+def test_an_array_that_is_written_to_is_named_and_not_taken_for_randomness(layer, inputs, method, where):
+    with pytest.raises(GradientError) as caught:
+        check_gradients(layer, *(normal(2, 3, seed=seed) for seed in range(inputs)))
+    (finding,) = caught.value.findings
+    assert finding.where == where
+    assert finding.sentence.startswith(f"{method} writes to this array")
+
+
+class OldGenerator(Dropout):
+    def forward(self, x):
+        return x * self.rng["in a dict"][0].random_sample(x.shape)
+
+
+def test_an_old_generator_is_said_to_be_one():
+    model = nn.Sequential(nn.Tanh(), OldGenerator(np.random.RandomState(0)))
+    with pytest.raises(GradientError, match="RandomState cannot be put back: use np"):
+        check_gradients(model, normal(4, 5))
+
+
 def test_buffers_are_held_fixed():
     layer = RunningMean()
     assert check_gradients(layer, normal(4, 3)).largest.error <= 1e-12
@@ -340,6 +416,39 @@ def test_inputs_are_not_written_to_even_by_a_layer_that_writes():
     np.testing.assert_array_equal(x, before)
 
 
+class WritesIntegers(nn.Layer):
+    """Rows of a table, also for negative numbers, which are replaced in place."""
+
+    takes_integers = True
+
+    def forward(self, i):
+        i[i < 0] += 6
+        return np.arange(6.0)[i]
+
+    def backward(self, grad):
+        return None
+
+
+class LossThatWrites(nn.Loss):
+    def forward(self, prediction, target):
+        target *= 2
+        self.saved.push(target)
+        return prediction.sum()
+
+    def backward(self):
+        return np.ones_like(self.saved.pop())
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs"), [(WritesIntegers(), (np.array([-1, 2]),)), (LossThatWrites(), (normal(3), normal(3, seed=1)))]
+)
+def test_what_a_layer_writes_to_is_never_the_input_of_the_user(layer, inputs):
+    before = copy.deepcopy(inputs)
+    with contextlib.suppress(GradientError):
+        check_gradients(layer, *inputs)
+    np.testing.assert_array_equal(inputs, before)
+
+
 @pytest.mark.parametrize("reduction", ["half", "mean", "sum", "none"])
 def test_of_a_loss_the_prediction_is_checked(reduction):
     report = check_gradients(nn.MSELoss(reduction=reduction), normal(4, 3), normal(4, 3, seed=1))
@@ -358,22 +467,6 @@ def test_each_element_takes_one_forward():
     elements = sum(row.elements for row in report.measurements)
     assert elements == 8 * 64 + 64 * 64 + 64
     assert elements <= report.forwards <= elements + 60
-
-
-class ForgetsItsWeight(nn.Layer):
-    """y = w x, whose backward leaves w out: at w = 1 the numbers are right."""
-
-    def __init__(self, start):
-        self.weight = nn.Parameter(start)
-
-    def forward(self, x):
-        self.saved.push(x)
-        return x * self.weight.data
-
-    def backward(self, grad):
-        x = self.saved.pop()
-        self.weight.add_grad((grad * x).sum(axis=0))
-        return grad
 
 
 @pytest.mark.parametrize("start", [np.ones(3), -np.ones(3), np.zeros(3), [0.7, 1.0, 2.0]])
@@ -450,3 +543,151 @@ class Bounded(nn.Layer):
 
 def test_a_parameter_at_the_end_of_its_domain_stays_there():
     assert check_gradients(Bounded(), np.arange(6.0).reshape(2, 3)).largest.error < 1e-12
+
+
+def test_the_filters_of_warnings_are_put_back_whatever_other_threads_do():
+    class Slow(Doubtful):
+        def forward(self, x):
+            time.sleep(1e-5)  # for other threads to come in between
+            warnings.warn("odd numbers", RuntimeWarning, stacklevel=1)
+            return super().forward(x)
+
+    def check(number):
+        if number % 3:
+            check_gradients(Slow(lambda x: 2 * x), np.ones(2))
+        else:
+            Law(lambda case: check_gradients(case, np.ones(2)), "a hint").judge(Slow(lambda x: 2 * x))
+
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(check, range(40)))
+    assert warnings.filters == before
+
+
+def test_warnings_are_errors_again_where_a_check_inside_ignored_them():
+    with filtering("error", RuntimeWarning):
+        with filtering("ignore"):
+            warnings.warn("odd numbers", RuntimeWarning, stacklevel=1)
+        with pytest.raises(RuntimeWarning):
+            warnings.warn("odd numbers", RuntimeWarning, stacklevel=1)
+
+
+def test_a_parameter_of_a_kind_of_ones_own_is_as_good_as_any():
+    kinds = []
+
+    class Named(nn.Parameter):
+        def __init_subclass__(cls, *, name, **options):
+            super().__init_subclass__(**options)
+            kinds.append(name)
+
+    class Mine(Named, name="mine"):
+        pass
+
+    class Slotted(Named, name="slotted"):
+        __slots__ = ("note",)
+
+    for kind in (Mine, Slotted):
+        layer = ForgetsItsWeight(kind([0.7, 1.0, 2.0]))
+        layer.weight = kind([0.7, 1.0, 2.0])
+        with pytest.raises(GradientError) as caught:
+            check_gradients(layer, normal(2, 3))
+        assert [finding.where for finding in caught.value.findings] == ["input"]
+        assert type(layer.weight) is kind
+    assert kinds == ["mine", "slotted"]
+
+
+class HoldsItself(nn.Layer):
+    """y = w x, whose backward is a function that holds the layer, and so that of the layer it was copied from."""
+
+    def __init__(self, change):
+        self.weight = nn.Parameter([0.7, 1.0, 2.0])
+        self.change = lambda: change(self.weight)
+
+    def forward(self, x):
+        self.saved.push(x)
+        return x * self.weight.data
+
+    def backward(self, grad):
+        x = self.saved.pop()
+        self.weight.add_grad((grad * x).sum(axis=0))
+        self.change()
+        return grad * self.weight.data
+
+
+@pytest.mark.parametrize(
+    ("grad", "change"),
+    [
+        (None, lambda weight: weight.add_grad(np.ones(3))),
+        (np.ones(3), lambda weight: weight.add_grad(np.ones(3))),
+        (np.ones(3), lambda weight: weight.zero_grad()),
+        (np.full(3, np.nan), lambda weight: np.multiply(weight.data, 2, out=weight.data)),
+    ],
+)
+def test_a_copy_that_changes_the_layer_itself_is_an_error_and_the_layer_is_put_back(grad, change):
+    layer = HoldsItself(change)
+    layer.weight.grad = grad
+    before = copy.deepcopy(layer)
+    with pytest.raises(GradientError, match=r"0\.weight: a copy of the layer changes this parameter of the layer"):
+        check_gradients(nn.Sequential(layer), normal(2, 3))
+    np.testing.assert_array_equal(layer.weight.data, before.weight.data)
+    np.testing.assert_array_equal(layer.weight.grad, before.weight.grad)
+    layer.change = lambda: None
+    layer.weight.grad = np.full(3, np.nan)
+    check_gradients(layer, normal(2, 3))
+
+
+@pytest.mark.parametrize("context", [nn.no_grad, nn.one_pass, nn.detect_anomaly])
+def test_it_makes_no_difference_where_the_check_is_called(context):
+    layer, x = nn.Sequential(nn.Linear(3, 2, rng=np.random.default_rng(0)), nn.Tanh()), normal(4, 3)
+    with context():
+        y = layer(x)
+        assert check_gradients(layer, x).largest.error < 1e-12
+        check_layer(nn.Tanh, (5, 3), verbose=False)
+        if context is nn.no_grad:
+            with pytest.raises(nn.errors.PassError):
+                layer.backward(y)
+        else:
+            layer.backward(y)
+
+
+class HoldsALock(nn.Layer):
+    def __init__(self):
+        self.lock = threading.Lock()
+
+    def forward(self, x):
+        return x
+
+    def backward(self, grad):
+        return grad
+
+
+def test_a_layer_that_cannot_be_copied_is_refused_with_the_name_of_the_attribute():
+    message = r"HoldsALock\(\) expects attributes that can be copied, got lock: .*lock.*; leave it out in __getstate__"
+    with pytest.raises(nn.errors.ArgumentTypeError, match=message) as caught:
+        check_gradients(nn.Sequential(nn.Tanh(), HoldsALock()), normal(3))
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+class Counts(nn.Layer):
+    calls = 0
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def forward(self, x):
+        Counts.calls += 1
+        self.saved.push(x)
+        return x * np.abs(x)
+
+    def backward(self, grad):
+        return self.slope * np.abs(self.saved.pop()) * grad
+
+
+@pytest.mark.parametrize("slope", [2.0, 3.0])
+def test_every_forward_is_counted(slope):
+    Counts.calls = 0
+    try:
+        report = check_gradients(Counts(slope), normal(2, 3))
+    except GradientError as error:
+        report = error.report
+    assert report.forwards == Counts.calls

@@ -137,3 +137,19 @@ def test_layers_inside_that_cannot_be_tried_by_themselves_are_not_blamed():
             return 2 * grad
 
     assert {finding.where for finding in error_of(Model(), normal(4, 3)).findings} == {"input"}
+
+
+def test_a_class_that_keeps_a_register_of_its_subclasses_finds_nothing_new_in_it():
+    register = {}
+
+    class Registered(Cubic):
+        def __init_subclass__(cls, *, name, **options):
+            super().__init_subclass__(**options)
+            register[name] = cls
+
+    class Mine(Registered, name="mine"):
+        pass
+
+    first, *_ = error_of(nn.Sequential(linear(3, 4), Mine(uneven)), normal(5, 3)).findings
+    assert first.where == "1.input"
+    assert register == {"mine": Mine}

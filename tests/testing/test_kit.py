@@ -6,7 +6,9 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 import warnings
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -25,7 +27,7 @@ from tinynn.testing import (
     check_optimizer,
     parametrize_with_laws,
 )
-from tinynn.testing.conformance import LAYER_LAWS, LOSS_LAWS, OPTIMIZER_LAWS
+from tinynn.testing.conformance import LAYER_LAWS, LOSS_LAWS, OPTIMIZER_LAWS, case_of_layer
 from tinynn.testing.laws.inputs import drawing
 from tinynn.testing.laws.law import Law
 
@@ -140,6 +142,10 @@ def test_every_law_has_a_name_a_sentence_and_a_hint(law):
     assert not law.hint.endswith(".")
 
 
+def test_a_single_number_without_axes_keeps_all_laws():
+    check_layer(nn.Tanh, (), mixes_samples=True, verbose=False)
+
+
 # The table and the error
 
 
@@ -196,8 +202,19 @@ def test_what_a_law_did_not_expect_is_a_failure_and_not_the_end(monkeypatch):
         with pytest.raises(LawError, match="RuntimeWarning: divide by zero"):
             check_layer(Warns, (5, 3), verbose=False)
     law = Law(lambda case: {}["no key"], "a hint")
-    assert law.judge(None).message == "KeyError: 'no key'"
+    assert law.judge(None).message.startswith("KeyError: 'no key' (test_kit.py:")
     assert Law(lambda case: None, "a hint", (lambda case: {}["no excuse"],)).judge(None).result == "FAILS"
+
+
+class Misspells(sound.Square):
+    def forward(self, x):
+        return x * cfgg  # noqa: F821
+
+
+def test_an_error_in_the_code_of_a_layer_is_told_with_its_line():
+    line = Misspells.forward.__wrapped__.__code__.co_firstlineno + 1
+    with pytest.raises(LawError, match=rf"NameError: name 'cfgg' is not defined \(test_kit\.py:{line}\)"):
+        check_layer(Misspells, (5, 3), verbose=False)
 
 
 def hints_of(factory, **options):
@@ -246,6 +263,28 @@ def test_a_single_law_says_as_well_which_one_to_mend_first():
         tests["assigns-parameters_may_be_tied"]()
 
 
+class KeepsAll(sound.Square):
+    def forward(self, x):
+        self.all = [*getattr(self, "all", []), x + 0.0]
+        return super().forward(x)
+
+
+def test_memory_is_traced_for_the_caller_as_before():
+    (law,) = (law for law in LAYER_LAWS if law.name == "one pass is kept")
+    case = case_of_layer("check_layer", sound.Square, [(5, 3)])
+    assert law.judge(case).result == "holds"
+    assert not tracemalloc.is_tracing()
+    tracemalloc.start()
+    try:
+        held = np.ones(1_000_000)
+        assert law.judge(case).result == "holds"
+        assert law.judge(replace(case, factory=KeepsAll)).result == "FAILS"
+        assert tracemalloc.is_tracing()
+        assert tracemalloc.get_traced_memory()[0] > held.nbytes
+    finally:
+        tracemalloc.stop()
+
+
 # Factories and inputs
 
 
@@ -267,6 +306,7 @@ def test_a_factory_gets_what_it_names():
     check_layer(lambda: sound.Scale(rng=np.random.default_rng(0)), (5, 3), verbose=False)
     check_layer(lambda rng: nn.Linear(3, 2, rng=rng), (5, 3), verbose=False)
     check_layer(partial(nn.Linear, 3, 2), (5, 3), verbose=False)
+    check_layer(lambda *layers: nn.Sequential(nn.Tanh(), *layers), (5, 3), verbose=False)
 
 
 SHARED = sound.Square()
@@ -299,6 +339,22 @@ class Lorentz(sound.Square):
             nn.Linear,
             ArgumentTypeError,
             r"a factory .*, got Linear\(in_features, out_features\); write .*partial\(Linear, ...\)",
+        ),
+        (lambda size, /: nn.Linear(size, 2), ArgumentTypeError, r"a factory that .*, by name, got <lambda>\(size\)"),
+        (
+            lambda rng, /: nn.Linear(3, 2, rng=rng),
+            ArgumentTypeError,
+            r"a factory that .*, by name, got <lambda>\(rng\)",
+        ),
+        (
+            lambda *sizes: nn.Linear(*sizes),
+            ArgumentTypeError,
+            r"a factory that .*<lambda>\(\*sizes\), which raises TypeError: .*; write functools.partial\(<lambda>",
+        ),
+        (
+            lambda *sizes: nn.Linear(3, sizes[-1]),
+            ArgumentTypeError,
+            "a factory that .*, which raises IndexError: tuple",
         ),
         (lambda: 3, ArgumentTypeError, "a factory: .*, got one that builds 3"),
         (lambda: SHARED, ArgumentError, r"a factory: .*, got one that returns the same Square\(\) again"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import defaultdict
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -23,11 +24,15 @@ class Watch:
     """What `detect_anomaly` sees: numbers that are not finite, and arrays that changed between forward and backward.
 
     Attributes:
-        judged: the fingerprints of what a loss that has just gone back was given; None once a model has followed.
+        judged: the fingerprints of the predictions of losses that have gone back, until models have followed.
+        followed: whether one has: the next loss begins anew.
+        outputs: the fingerprints of what each layer, by its id, has returned to the user since it last went back.
     """
 
     def __init__(self) -> None:
-        self.judged: frozenset[int] | None = None
+        self.judged: set[int] = set()
+        self.followed = False
+        self.outputs: defaultdict[int, set[int]] = defaultdict(set)
 
     def called(self, current: Pass, call: Call, inputs: tuple[Any, ...], y: Any) -> None:
         """Look at a call that has returned ``y``, and take the fingerprints of all that its backward will rely on."""
@@ -37,10 +42,12 @@ class Watch:
         own = [(f"the parameter {name}", value.data) for name, value in values if isinstance(value, Parameter)]
         saved = [("an array that it has saved", array) for array in call.own_arrays()]
         call.prints = [(what, array, fingerprint(array)) for what, array in own + saved]
-        call.judged = frozenset(map(fingerprint, _flat(inputs))) if call.layer.is_loss else None
+        call.judged = tuple(map(fingerprint, inputs)) if call.layer.is_loss else ()
         call.result = fingerprint(y) if isinstance(y, np.ndarray) else None
+        if call.result is not None and _is_outermost(current, call):
+            self.outputs[id(call.layer)].add(call.result)
 
-    def undoing(self, current: Pass, call: Call, outermost: bool) -> None:
+    def undoing(self, current: Pass, call: Call) -> None:
         """Look at a call that is about to be undone: is all as it was, and is it the call that the loss has judged?"""
         for what, array, before in getattr(call, "prints", ()):  # none for a call from before the watch
             if fingerprint(array) != before:
@@ -48,13 +55,22 @@ class Watch:
                 actual = f"other values{_where(current, call.layer)}"
                 remedy = "copy an input before editing it, and step after backward, not before"
                 raise AnomalyError(expects(call.layer, expected, actual, remedy))
-        if not outermost:
-            return
-        judged, self.judged = self.judged, getattr(call, "judged", None)
-        result = getattr(call, "result", None)
-        if judged is not None and self.judged is None and result is not None and result not in judged:
-            remedy = "put a validation in between under no_grad, and use a loss object for each prediction"
+        call.prints = []
+        if _is_outermost(current, call) and not call.layer.is_loss:
+            self._follow(current, call)
+
+    def _follow(self, current: Pass, call: Call) -> None:
+        """Raise an error if a loss has judged not this call but one of the same layer that nobody can undo any more.
+
+        What a loss has judged need not be an output as it was: it may be a part of one, or the sum of two.
+        """
+        result, outputs = getattr(call, "result", None), self.outputs.pop(id(call.layer), set())
+        waiting = {getattr(other, "result", None) for other in (call, *current.inside())}
+        if result not in {None, *self.judged} and self.judged & (outputs - waiting):
+            remedy = "put a validation in between under no_grad, or join the calls by one_pass"
             raise AnomalyError(expects(call.layer, "to undo the call whose output the loss saw", "another one", remedy))
+        self.judged -= outputs
+        self.followed = True
 
     def undone(self, current: Pass, call: Call, grads: tuple[Any, ...], result: Any) -> None:
         """Look at the gradients of a call that was undone."""
@@ -63,6 +79,12 @@ class Watch:
         for name, value in discovery.own(call.layer):
             if isinstance(value, Parameter):
                 self.finite(current, call.layer, f"gradient of {name}", "backward", (value.read_grad(),))
+        if call.layer.is_loss:
+            if self.followed:
+                self.judged, self.followed = set(), False
+            given = result if isinstance(result, tuple) else (result,)
+            pairs = zip(getattr(call, "judged", ()), given, strict=False)
+            self.judged |= {seen for seen, grad in pairs if grad is not None}  # a target has none
 
     def finite(self, current: Pass, layer: Any, what: str, method: str, arrays: Iterable[Any]) -> None:
         """Raise an error if there is a NaN or an infinity among the arrays."""
@@ -80,6 +102,10 @@ class Watch:
 def fingerprint(array: Any) -> int:
     """Return a number that changes when the values change."""
     return zlib.crc32(np.ascontiguousarray(array).tobytes())
+
+
+def _is_outermost(current: Pass, call: Call) -> bool:
+    return call is current or current.layer is None
 
 
 def _flat(items: Iterable[Any]) -> Generator[Array]:
@@ -109,7 +135,8 @@ def detect_anomaly() -> Generator[None]:
     Every call is looked at, also those inside containers: the first input, output or gradient that is not finite is an
     `AnomalyError` that names the layer, its path and the numbers. So is a saved array, an input or a parameter that was
     changed between forward and backward, and a backward through another call than the one whose output the loss saw.
-    Outside the context it costs nothing.
+    Arrays that a layer saves inside objects of its own are not seen. Outside the context nothing is looked at, and it
+    costs nothing.
 
     Raises:
         AnomalyError: at the first anomaly.

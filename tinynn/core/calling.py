@@ -248,10 +248,13 @@ def _outermost_backward(run: Callable[..., Any], layer: Any, grads: tuple[Any, .
             raise PassError(nothing_to_undo(layer))
         grads = holder.latest(layer).accept(grads)
         call = holder.take(layer)
+    watch = watching()
+    if watch is not current.watch:
+        current.watch, current.unusual = watch, True
     token = enter_pass(current)
     outer, current.active = current.active, call
     try:
-        if current.watch is not None:
+        if watch is not None:
             result = _watched(current, call, run, layer, grads)
         elif layer.may_overflow:
             result = _quietly(run, layer, grads)
@@ -287,7 +290,7 @@ def _quietly(run: Callable[..., Any], layer: Any, grads: tuple[Any, ...]) -> Any
 def _watched(current: Any, call: Call, run: Callable[..., Any], layer: Any, grads: tuple[Any, ...]) -> Any:
     """Undo a call under the eyes of `detect_anomaly`."""
     watch: Watch = current.watch
-    watch.undoing(current, call, call is current or current.layer is None)
+    watch.undoing(current, call)
     result = _quietly(run, layer, grads)
     watch.undone(current, call, grads, result)
     return result

@@ -35,6 +35,7 @@ __all__ = [
     "grad_enabled",
     "leave_pass",
     "no_grad",
+    "no_pass",
     "nothing_to_undo",
     "one_pass",
     "open_pass",
@@ -82,7 +83,7 @@ class Call:
     dtype: np.dtype[Any] | None
     output: tuple[tuple[tuple[int, ...] | None, np.dtype[Any] | None], ...]
     inputs: tuple[tuple[int, ...] | None, ...]
-    judged: frozenset[int] | None
+    judged: tuple[int, ...]
     prints: list[tuple[str, Array, int]]
     result: int | None
     repeated: frozenset[int]
@@ -378,6 +379,17 @@ def one_pass() -> Generator[None]:
     finally:
         joined.active = None
         leave_pass(token)
+
+
+@contextlib.contextmanager
+def no_pass() -> Generator[None]:
+    """A context that is outside of any pass, and of `no_grad`, wherever it stands."""
+    pass_token, grad_token = enter_pass(None), _grad_enabled.set(True)
+    try:
+        yield
+    finally:
+        leave_pass(pass_token)
+        _grad_enabled.reset(grad_token)
 
 
 def nothing_to_undo(layer: Any) -> str:

@@ -13,13 +13,13 @@ References:
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Generator
 
 import numpy as np
 
 from tinynn.core.arrays import complex_path
 from tinynn.core.passes import no_grad
+from tinynn.testing.filters import filtering
 from tinynn.testing.subject import Subject
 from tinynn.typing import Array
 
@@ -38,8 +38,7 @@ EPS = float(np.finfo(np.float64).eps)
 @contextlib.contextmanager
 def quiet() -> Generator[None]:
     """A context in which nothing is said about odd numbers."""
-    with np.errstate(all="ignore"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with np.errstate(all="ignore"), filtering("ignore"):
         yield
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -12,10 +15,11 @@ from tinynn.core.arrays import any_gradient_shape, as_array, floating
 from tinynn.core.layer import Layer
 from tinynn.core.loss import Loss
 from tinynn.core.parameter import Parameter
+from tinynn.errors import ArgumentTypeError, expects
 from tinynn.testing.moving import Moving, State
 from tinynn.typing import Array, ArrayLike
 
-__all__ = ["Given", "Subject", "as_tuple", "input_name", "is_input"]
+__all__ = ["Count", "Given", "Subject", "as_tuple", "counting", "input_name", "is_input"]
 
 Given = dict[str, Any]
 """Where to gradient: what a ``backward`` gave, of whatever shape; None where it gave nothing."""
@@ -33,22 +37,20 @@ class Subject:
         variables: name to live array, inputs first: changing one changes what forward sees.
         parameters: those among them.
         returned: what ``backward`` has returned last.
-        forwards: how often forward was called.
+        forwards: how often forward was called on this copy.
     """
 
     def __init__(self, layer: Layer, inputs: tuple[ArrayLike, ...], dtype: type[np.inexact[Any]]) -> None:
-        self.layer = copy.deepcopy(layer).astype(np.float64)
-        self.inputs: list[Any] = [None if x is None else as_array(layer, "x", x) for x in inputs]
-        whole = any(inside.takes_integers for _, inside in layer.named_layers())
-        for position in (0,) if whole and isinstance(layer, Loss) else () if whole else range(len(inputs)):
-            x = self.inputs[position]
-            self.inputs[position] = x if x is None else floating(x)
+        self.layer = _copy(layer).astype(np.float64)
+        arrays = _taken_in(layer, inputs)
+        self.inputs: list[Any] = copy.deepcopy(arrays)
         self.moving = Moving(self.layer)
         self.start = self.moving.state()
         self.forwards = 0
         self.variables: dict[str, Array] = {}
         varying = self._varying()
-        for position, x in enumerate(self.inputs):
+        self.inputs = copy.deepcopy(arrays)
+        for position, x in enumerate(arrays):
             if x is not None and x.dtype.kind == "f":
                 self.inputs[position] = np.array(x, dtype if position in varying else np.float64, order="C")
                 if position in varying:
@@ -56,7 +58,8 @@ class Subject:
         names_of_inputs = {input_name(position) for position in range(len(inputs))}
         self.parameters: dict[str, Parameter] = {}
         for path, parameter in self.layer.named_parameters():
-            parameter.__class__ = _Lenient
+            kind: Any = type(parameter)
+            parameter.__class__ = type(kind.__name__, (_Lenient, kind), {"__slots__": ()})
             parameter._data = parameter.data.astype(dtype)  # below the dtype check: complex, if that is asked for
             if parameter.requires_grad:
                 where = f"parameter {path}" if path in names_of_inputs else path
@@ -84,8 +87,15 @@ class Subject:
         """Return the outputs of the layer, called in its first state or in another one."""
         if self.start:
             self.moving.put_back(self.start if state is None else state)
-        self.forwards += 1
+        self.count()
         return as_tuple(self.layer(*self.inputs))
+
+    def count(self) -> None:
+        """Count one forward."""
+        self.forwards += 1
+        count = _count.get()
+        if count is not None:
+            count.forwards += 1
 
     def outputs(self) -> Array:
         """Return a copy of all outputs in a row."""
@@ -114,30 +124,32 @@ class Subject:
         return 1 if isinstance(self.layer, Loss) else len(self.inputs)
 
 
-class _Lenient(Parameter):
-    """A parameter that takes in a gradient of any shape, so that it can be looked at."""
+class _Lenient:
+    """What makes a kind of parameter take in a gradient of any shape, so that it can be looked at."""
 
     __slots__ = ()
 
     @override
-    def add_grad(self, grad: Array) -> None:
+    def __init_subclass__(cls) -> None:
+        pass  # none is made known to the kind of parameter
+
+    def add_grad(self: Any, grad: Array) -> None:
         if np.shape(grad) == self.shape == self.read_grad().shape:
-            super().add_grad(grad)
+            super().add_grad(grad)  # type: ignore[misc]
         else:
             self.grad = grad
 
-    @property  # type: ignore[explicit-override]
-    def grad(self) -> Array:
+    @property
+    def grad(self: Any) -> Array:
         """The gradient, for reading and for ``+=``."""
-        return self.read_grad().view(_Augmented)
+        return self.read_grad().view(_Augmented)  # type: ignore[no-any-return]
 
     @grad.setter
-    def grad(self, value: Any) -> None:
+    def grad(self: Any, value: Any) -> None:
         self._grad = np.zeros(self.shape) if value is None else np.array(value)
         self._grad_is_zero = False
 
-    @override
-    def zero_grad(self) -> None:
+    def zero_grad(self: Any) -> None:
         self._grad, self._grad_is_zero = None, True
 
 
@@ -150,6 +162,53 @@ class _Augmented(np.ndarray):
             return super().__iadd__(other)
         except ValueError:
             return np.asarray(other)
+
+
+def _copy(layer: Layer) -> Layer:
+    """Return a copy of the layer.
+
+    Raises:
+        ArgumentTypeError: if it cannot be copied; it names the attribute.
+    """
+    try:
+        return copy.deepcopy(layer)
+    except Exception as error:
+        for _, inside in reversed(list(layer.named_layers())):  # the innermost first
+            for name, value in vars(inside).items():
+                try:
+                    copy.deepcopy(value)
+                except Exception as cause:
+                    what, remedy = "attributes that can be copied", "leave it out in __getstate__"
+                    raise ArgumentTypeError(expects(inside, what, f"{name}: {cause}", remedy)) from error
+        raise
+
+
+class Count:
+    """How often forward was called on all copies together."""
+
+    forwards = 0
+
+
+_count: ContextVar[Count | None] = ContextVar("count", default=None)
+
+
+@contextmanager
+def counting() -> Generator[Count]:
+    """A context that counts all forwards in it."""
+    count = Count()
+    token = _count.set(count)
+    try:
+        yield count
+    finally:
+        _count.reset(token)
+
+
+def _taken_in(layer: Layer, inputs: tuple[ArrayLike, ...]) -> list[Any]:
+    """Return the inputs as they reach forward: as numbers, unless a layer takes integers; a prediction in any case."""
+    arrays = [None if x is None else as_array(layer, "x", x) for x in inputs]
+    takes_integers = any(inside.takes_integers for _, inside in layer.named_layers())
+    numbers = {0} if isinstance(layer, Loss) else set() if takes_integers else set(range(len(arrays)))
+    return [floating(x) if x is not None and position in numbers else x for position, x in enumerate(arrays)]
 
 
 def as_tuple(arrays: Any) -> tuple[Any, ...]:

@@ -136,7 +136,7 @@ class _TracedSubject:
         subject = self.subject
         if subject.start:
             subject.moving.put_back(subject.start)
-        subject.forwards += 1
+        subject.count()
         return np.concatenate([np.asarray(part).reshape(-1) for part in as_tuple(self._call())])
 
 

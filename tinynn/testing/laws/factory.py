@@ -17,12 +17,26 @@ OFFERED = ("rng", "dtype", "reduction")
 
 def arguments_of(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     """Return the arguments that a factory takes by name."""
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    return {name: argument for name, argument in _signature(factory).items() if argument.kind in named}
+
+
+def _signature(factory: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     try:
-        found = inspect.signature(factory).parameters
+        return inspect.signature(factory).parameters
     except ValueError:  # a class that is written in C
         return {}
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {name: argument for name, argument in found.items() if argument.kind in named}
+
+
+def _needed(factory: Callable[..., Any]) -> list[str]:
+    """Return the arguments that a factory needs, and that it is not offered by name."""
+    return [
+        name
+        for name, argument in _signature(factory).items()
+        if argument.default is argument.empty
+        and argument.kind not in {argument.VAR_POSITIONAL, argument.VAR_KEYWORD}
+        and (argument.kind is argument.POSITIONAL_ONLY or name not in OFFERED)
+    ]
 
 
 def build(factory: Callable[..., Any], **offered: Any) -> Any:
@@ -43,17 +57,21 @@ def check_factory(owner: str, factory: Any, **offered: Any) -> Any:
         raise ArgumentTypeError(expects(owner, what, repr(factory), f"write {_lambda(type(factory))}"))
     if not callable(factory):
         raise ArgumentTypeError(expects(owner, what, repr(factory)))
-    needed = [
-        name
-        for name, argument in arguments_of(factory).items()
-        if argument.default is inspect.Parameter.empty and name not in OFFERED
-    ]
+    name = getattr(factory, "__name__", repr(factory))
+    by_name = "a factory that takes nothing but rng, dtype and reduction, by name"
+    remedy = f"write functools.partial({name}, ...)"
+    needed = _needed(factory)
     if needed:
-        name = getattr(factory, "__name__", repr(factory))
-        remedy = f"write functools.partial({name}, ...)"
-        what = "a factory that takes nothing but rng, dtype and reduction"
-        raise ArgumentTypeError(expects(owner, what, f"{name}({', '.join(needed)})", remedy))
-    layer = build(factory, **offered)
+        raise ArgumentTypeError(expects(owner, by_name, f"{name}({', '.join(needed)})", remedy))
+    try:
+        layer = build(factory, **offered)
+    except Exception as error:
+        arguments = _signature(factory).values()
+        stars = [f"*{argument.name}" for argument in arguments if argument.kind is argument.VAR_POSITIONAL]
+        if not stars:
+            raise
+        actual = f"{name}({stars[0]}), which raises {type(error).__name__}: {error}"
+        raise ArgumentTypeError(expects(owner, by_name, actual, remedy)) from error
     if not isinstance(layer, Layer):
         raise ArgumentTypeError(expects(owner, what, f"one that builds {layer!r}"))
     if build(factory, **offered) is layer:

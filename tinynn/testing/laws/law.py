@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
+
+from tinynn.core.passes import no_pass
+from tinynn.testing.filters import filtering
+from tinynn.testing.places import place_of
 
 __all__ = ["BrokenError", "Law", "Verdict", "demand", "law", "raises"]
 
@@ -78,8 +81,7 @@ class Law:
             excuse = self.excuse(case)
             if excuse:
                 return self.verdict("not applicable", excuse)
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", RuntimeWarning)
+            with no_pass(), filtering("error", RuntimeWarning):
                 self.function(case)
         except Exception as error:
             return self.verdict("FAILS", _said(error))
@@ -124,4 +126,4 @@ def law(hint: str, *only: Only, after: tuple[Law, ...] = ()) -> Callable[[Callab
 def _said(error: Exception) -> str:
     notes = [f"({note})" for note in getattr(error, "__notes__", ())]
     text = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-    return " ".join([text or type(error).__name__, *notes])
+    return " ".join([(text or type(error).__name__) + place_of(error), *notes])

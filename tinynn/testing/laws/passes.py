@@ -73,14 +73,17 @@ def one_pass_is_kept(case: LayerCase) -> None:
             layer(*inputs)
         del inputs
         gc.collect()
-        return tracemalloc.get_traced_memory()[0]
+        return tracemalloc.get_traced_memory()[0] - before
 
     gc.collect()
+    tracing = tracemalloc.is_tracing()  # by the caller, who goes on with it
     tracemalloc.start()
     try:
+        before = tracemalloc.get_traced_memory()[0]
         one, many = memory_after(1), memory_after(FORWARDS)
     finally:
-        tracemalloc.stop()
+        if not tracing:
+            tracemalloc.stop()
     alive = sum(any(reference() is not None for reference in one_call) for one_call in references[:-1])
     demand(alive == 0, f"after {FORWARDS + 1} forwards, the inputs of {alive} earlier ones are still held")
     grown = f"{FORWARDS} more forwards hold {(many - one) / 1e6:.1f} MB more, where one holds {one / 1e6:.1f} MB"
