@@ -7,27 +7,23 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import re
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Literal
 
 import numpy as np
 
 from tinynn.core.arguments import choice, generator, size
-from tinynn.core.discovery import attributes
 from tinynn.core.layer import Layer
-from tinynn.core.parameter import Parameter
 from tinynn.core.passes import no_pass
 from tinynn.errors import ArgumentTypeError, expects
 from tinynn.testing.calls import findings_of_several_calls
 from tinynn.testing.diagnosis import diagnose
 from tinynn.testing.inside import trials_inside
 from tinynn.testing.measure import one_sided, quiet
-from tinynn.testing.places import place_of
-from tinynn.testing.report import Finding, GradientError, GradientReport, Measurement
-from tinynn.testing.subject import Count, counting, input_name
+from tinynn.testing.premises import cannot_be_checked, left_alone
+from tinynn.testing.report import Finding, GradientReport, Measurement, gradient_error
+from tinynn.testing.subject import Count, counting
 from tinynn.testing.trial import TOLERANCES, Trial
 from tinynn.typing import Array, ArrayLike, Seed
 
@@ -35,9 +31,6 @@ __all__ = ["check_gradients"]
 
 SLOPES_AGREE = 1e-4
 """The relative accuracy of one-sided slopes."""
-
-OF_SHAPES = "shape|broadcast|dimension|align"
-"""What a ValueError speaks of where arrays do not fit."""
 
 
 def check_gradients(
@@ -79,43 +72,12 @@ def check_gradients(
     if max_elements is not None:
         max_elements = size("check_gradients", "max_elements", max_elements)
     seed = int(generator("check_gradients", rng).integers(2**32))
-    with quiet(), _left_alone(layer), no_pass(), counting() as count:
+    with quiet(), left_alone(layer), no_pass(), counting() as count:
         trial = _trial(layer, inputs, method_name, seed, max_elements)
         if not trial.real.variables:
             what, actual = "a floating input or a parameter, which have gradients", "neither"
             raise ArgumentTypeError(expects("check_gradients", what, actual))
         return _checked(trial, count)
-
-
-@contextlib.contextmanager
-def _left_alone(layer: Layer) -> Iterator[None]:
-    """A context in which the parameters of the layer itself may not change; those that do are put back.
-
-    Raises:
-        GradientError: if any has changed: a function in an attribute is not copied with what it holds.
-    """
-    before = {path: (parameter, *_held(parameter)) for path, parameter in layer.named_parameters()}
-    try:
-        yield
-    finally:
-        findings = []
-        for path, (parameter, *then) in before.items():
-            if not all(map(partial(np.array_equal, equal_nan=True), _held(parameter), then)):
-                parameter.data, parameter.grad = then
-                sentence = (
-                    "a copy of the layer changes this parameter of the layer itself: "
-                    "does a function that __init__ makes use self? Write a method"
-                )
-                findings.append(Finding(path, "unexplained", sentence))
-        if findings:
-            raise _error(layer, GradientReport((), tuple(findings)), tuple(findings))
-
-
-def _held(parameter: Parameter) -> tuple[Array, Array]:
-    """Return copies of the data and of the gradient."""
-    state = parameter.__getstate__()
-    data, grad = state["data"], state["grad"]
-    return data.copy(), np.zeros_like(data) if grad is None else grad.copy()
 
 
 def _trial(layer: Layer, inputs: tuple[ArrayLike, ...], method: str, seed: int, max_elements: int | None) -> Trial:
@@ -141,10 +103,10 @@ def _moved(layer: Layer) -> Layer:
 
 
 def _checked(trial: Trial, count: Count) -> GradientReport:
-    problem, cause = _cannot_be_checked(trial)
+    problem, cause = cannot_be_checked(trial)
     if problem is not None:
         traced = (*_named(list(_culprits(trial))), problem) if cause else (problem,)
-        raise _error(trial.layer, GradientReport((), traced, count.forwards), traced) from cause
+        raise gradient_error(trial.layer, GradientReport((), traced, count.forwards), traced) from cause
 
     measurements, wrong, remarks = [], [], []
     for where in trial.real.variables:
@@ -160,7 +122,7 @@ def _checked(trial: Trial, count: Count) -> GradientReport:
     wrong += of_several_calls
     report = GradientReport(tuple(measurements), (*wrong, *remarks), count.forwards)
     if wrong:
-        raise _error(trial.layer, report, tuple(wrong))
+        raise gradient_error(trial.layer, report, tuple(wrong))
     return report
 
 
@@ -177,7 +139,7 @@ def _culprits(trial: Trial, prefix: str = "") -> Iterator[tuple[str, Layer, Find
 def _wrong_by_itself(trial: Trial) -> list[Finding]:
     """Return what is wrong with a layer inside; nothing where that cannot be told."""
     try:
-        problem, cause = _cannot_be_checked(trial)
+        problem, cause = cannot_be_checked(trial)
         if problem is not None:
             return [problem] if cause else []
         return [finding for where in trial.real.variables if (finding := _check(trial, where)[1])]
@@ -215,71 +177,6 @@ def _with_culprits(wrong: list[Finding], culprits: list[tuple[str, Layer, Findin
         return Finding(finding.where, first.diagnosis, sentence)
 
     return [*named, *map(blaming, others)]
-
-
-def _error(layer: Layer, report: GradientReport, findings: tuple[Finding, ...]) -> GradientError:
-    lines = [*findings, *(row for row in report.measurements if not row.passed)]
-    what = "backward to give the gradient of its forward"
-    message = expects(layer, what, "another one:\n  " + "\n  ".join(map(str, lines)))
-    if report.sampled:
-        message += "\n  (only a sample of the elements was measured)"
-    return GradientError(message, report, findings)
-
-
-def _cannot_be_checked(trial: Trial) -> tuple[Finding | None, Exception | None]:
-    """Return why there is nothing to compare, and what was raised.
-
-    That is where forward or backward is not a function, or where backward does not get through.
-    """
-    before = _arrays(trial)
-    again = trial.real.forward()
-    if not all(np.array_equal(y, z, equal_nan=True) for y, z in zip(trial.outputs, again, strict=True)):
-        old = "np.random.RandomState cannot be put back: use np.random.Generator"
-        remedy = old if _has_old_generator(trial.layer) else "keep its np.random.Generator in an attribute"
-        sentence = f"forward returns something else each time: {remedy}"
-        return _written(trial, before, "forward") or Finding("input", "unexplained", sentence), None
-    for number, y in enumerate(trial.outputs):
-        if not np.isfinite(y).all():
-            place = tuple(np.argwhere(~np.isfinite(y))[0].tolist())
-            of = f" of output {number}" if len(trial.outputs) > 1 else ""
-            sentence = f"forward returns {y.item(place)} at {place}{of}, whose slope nobody can measure"
-            return Finding("input", "not-finite", f"{sentence}: choose other inputs"), None
-    try:
-        twice = trial.given, trial.given_again()
-    except (ValueError, TypeError, IndexError) as error:
-        diagnosis = "shape" if isinstance(error, ValueError) and re.search(OF_SHAPES, str(error)) else "unexplained"
-        return Finding("input", diagnosis, f"backward raises {type(error).__name__}: {error}{place_of(error)}"), error
-    returned, most = trial.real.returned, len(trial.real.inputs)
-    if isinstance(returned, list):
-        return Finding("input", "shape", "backward returns a list: several gradients are a tuple, (at_a, at_b)"), None
-    if isinstance(returned, tuple) and len(returned) > most:
-        sentence = f"backward returns {len(returned)} gradients, where there are {most} inputs"
-        return Finding("input", "shape", sentence), None
-    for where, grad in twice[0].items():
-        if grad is not None and not np.array_equal(grad, twice[1][where], equal_nan=True):
-            sentence = "backward returns something else each time: save what forward drew, and draw nothing there"
-            return _written(trial, before, "backward") or Finding(where, "unexplained", sentence), None
-    return None, None
-
-
-def _arrays(trial: Trial) -> dict[str, Array]:
-    """Return copies of the inputs and the parameters."""
-    inputs = {input_name(position): x for position, x in enumerate(trial.real.inputs) if x is not None}
-    return {where: x.copy() for where, x in {**inputs, **trial.real.variables}.items()}
-
-
-def _written(trial: Trial, before: dict[str, Array], method: str) -> Finding | None:
-    """Return a finding if a method has written to an input or to a parameter."""
-    for where, x in _arrays(trial).items():
-        if not np.array_equal(x, before[where], equal_nan=True):
-            sentence = f"{method} writes to this array: make a new one, `y = x * 2`, not `x *= 2`"
-            return Finding(where, "unexplained", sentence)
-    return None
-
-
-def _has_old_generator(layer: Layer) -> bool:
-    """Whether there is a generator of the old kind in the attributes of a layer, or of one inside."""
-    return any(True for _, inside in layer.named_layers() for _ in attributes(inside, np.random.RandomState))
 
 
 def _check(trial: Trial, where: str) -> tuple[Measurement, Finding | None, Finding | None]:

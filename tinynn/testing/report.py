@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from tinynn.errors import TinynnError
+from tinynn.core.layer import Layer
+from tinynn.errors import TinynnError, expects
 
-__all__ = ["Finding", "GradientError", "GradientReport", "Measurement"]
+__all__ = ["Finding", "GradientError", "GradientReport", "Measurement", "gradient_error"]
 
 
 @dataclass(frozen=True)
@@ -129,3 +130,13 @@ class GradientError(TinynnError, AssertionError):
 
 def _rank(error: float) -> float:
     return math.inf if math.isnan(error) else error
+
+
+def gradient_error(layer: Layer, report: GradientReport, findings: tuple[Finding, ...]) -> GradientError:
+    """Return the error that says what is wrong with a layer."""
+    lines = [*findings, *(row for row in report.measurements if not row.passed)]
+    what = "backward to give the gradient of its forward"
+    message = expects(layer, what, "another one:\n  " + "\n  ".join(map(str, lines)))
+    if report.sampled:
+        message += "\n  (only a sample of the elements was measured)"
+    return GradientError(message, report, findings)

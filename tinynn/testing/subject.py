@@ -37,7 +37,6 @@ class Subject:
         variables: name to live array, inputs first: changing one changes what forward sees.
         parameters: those among them.
         returned: what ``backward`` has returned last.
-        forwards: how often forward was called on this copy.
     """
 
     def __init__(self, layer: Layer, inputs: tuple[ArrayLike, ...], dtype: type[np.inexact[Any]]) -> None:
@@ -46,7 +45,6 @@ class Subject:
         self.inputs: list[Any] = copy.deepcopy(arrays)
         self.moving = Moving(self.layer)
         self.start = self.moving.state()
-        self.forwards = 0
         self.variables: dict[str, Array] = {}
         varying = self._varying()
         self.inputs = copy.deepcopy(arrays)
@@ -80,7 +78,6 @@ class Subject:
             given = ()
         self.layer.zero_grad()
         self.moving.put_back(self.start)
-        self.forwards = 0
         return {0, *(position for position, grad in enumerate(given) if grad is not None)}
 
     def forward(self, state: State | None = None) -> tuple[Any, ...]:
@@ -92,7 +89,6 @@ class Subject:
 
     def count(self) -> None:
         """Count one forward."""
-        self.forwards += 1
         count = _count.get()
         if count is not None:
             count.forwards += 1

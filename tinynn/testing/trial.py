@@ -100,11 +100,6 @@ class Trial:
             max_elements or self.max_elements,
         )
 
-    @property
-    def forwards(self) -> int:
-        """How often forward was called."""
-        return self.real.forwards + (self.analytic.forwards if "analytic" in self.__dict__ else 0)
-
     @cached_property
     def analytic(self) -> Subject:
         """The subject in complex numbers."""
