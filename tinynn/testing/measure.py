@@ -31,6 +31,7 @@ CLOSER = (1e-3, 1e-6)
 """How much smaller to make the steps where large ones tell nothing: across a kink, out of forward's domain."""
 CLEAR = 1e-8
 """How exact a difference has to be, beside the largest, for no smaller steps to be tried."""
+ANALYTIC_STEPS = (0.1, 0.1 / SHRINK, 0.1 / SHRINK**2)
 KINK_STEPS = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)
 EPS = float(np.finfo(np.float64).eps)
 
@@ -212,10 +213,13 @@ def is_analytic(analytic: Subject, real: Subject, where: str, row: Array, rng: n
     try:
         for near in (1e-3, *CLOSER):
             nearby = before + near * away
-            scale = 0.1 * near / FIRST_STEP
+            scale = ANALYTIC_STEPS[0] * near / FIRST_STEP
             with measuring():
-                pairs = [_on_both_sides(real, x, nearby, 0.1 * near / SHRINK**step * along) for step in range(STEPS)]
-                table = [(above - below) / (0.2 * near / SHRINK**step) for step, (above, below) in enumerate(pairs)]
+                pairs = [_on_both_sides(real, x, nearby, step * near * along) for step in ANALYTIC_STEPS]
+                table = [
+                    (above - below) / (2 * step * near)
+                    for step, (above, below) in zip(ANALYTIC_STEPS, pairs, strict=True)
+                ]
                 slopes, errors = _extrapolated(np.array(table), EPS * np.abs(pairs[-1][0]) / scale)
             if np.isfinite(slopes).all():
                 break

@@ -20,7 +20,7 @@ TOLERANCES = {"complex": 1e-12, "central": 1e-7}
 TINY = 3e-8
 """How far to go to see the rounding of a gradient: its square is nothing."""
 
-TRIES, MOST_IN_DOUBT = 6, 64
+TRIES, MOST_IN_DOUBT = 5, 64
 """How often to look for rounding, and for that of how many measured slopes at most."""
 
 FLOOR = 1e-3
