@@ -171,7 +171,7 @@ def _inner_forward(current: Any, run: Callable[..., Any], layer: Any, inputs: tu
 
 def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a layer's ``backward`` so that it undoes the latest call of the layer in the pass that it belongs to."""
-    whole = function.__name__ == "backward"
+    whole = getattr(function, "__name__", "backward") == "backward"
 
     @functools.wraps(function)
     def backward(self: Any, /, *grads: Any, **options: Any) -> Any:
