@@ -238,7 +238,8 @@ def survives(mutant: Mutant, quick: bool = False) -> bool:
     """Whether the tests pass with the mutant, those that are likely to notice it first."""
     owner = mutant.function.partition(".")[0]
     parts = ["tests", *(f"--ignore=tests/{name}" for name in (*EVERY, *FAR))]
-    stages = [[*tests(names), "-k", owner] for names in (VALUES, EVERY) if owner[:1].isupper()]
+    in_class = owner[:1].isupper()
+    stages = [[*tests(names), "-k", owner] for names in (VALUES, EVERY)] if in_class else [tests(VALUES)]
     return all(passes(mutant, stage) for stage in [*stages, parts, *([] if quick else [tests(EVERY)])])
 
 
