@@ -169,6 +169,63 @@ def _row(*values):
     return np.array(values)
 
 
+class Concatenated(nn.Layer):
+    """What is positive and what is negative, side by side: at 0 both have a kink."""
+
+    def forward(self, x):
+        self.saved.push(x)
+        return np.concatenate([np.maximum(x, 0), np.maximum(-x, 0)])
+
+    def backward(self, grad):
+        x = self.saved.pop()
+        return grad[: len(x)] * (x > 0) - grad[len(x) :] * (x < 0)
+
+
+class RemembersFeatures(nn.Layer):
+    def forward(self, x):
+        self.features = x.shape[1]
+        return x.mean(axis=1)
+
+    def backward(self, grad):
+        return np.repeat(grad[:, np.newaxis], self.features, axis=1) / self.features
+
+
+class RemembersMask(nn.Layer):
+    def forward(self, x):
+        self.mask = x > 0
+        return x * self.mask
+
+    def backward(self, grad):
+        return grad * self.mask
+
+
+class MeanAbsoluteError(nn.Loss):
+    def forward(self, prediction, target):
+        self.saved.push(prediction - target)
+        return np.abs(prediction - target).mean()
+
+    def backward(self, grad=None):
+        error = self.saved.pop()
+        return np.sign(error) / error.size
+
+
+class PenalizedSquares(nn.Layer):
+    """Squares that dwarf a penalty of absolute values."""
+
+    def __init__(self):
+        self.weight = nn.Parameter([0.5, -0.3, 0.7])
+
+    def forward(self, x):
+        error = x @ self.weight.data - 1.0
+        self.saved.push((x, error))
+        return (error * error).sum() + 0.01 * np.abs(self.weight.data).sum()
+
+    def backward(self, grad):
+        x, error = self.saved.pop()
+        self.weight.add_grad(grad * (2 * x.T @ error + 0.01 * np.sign(self.weight.data)))
+        return grad * 2 * np.outer(error, self.weight.data)
+
+
 WRONG = {
     "log-near-0": (Pair(np.log, lambda x: -1 / x), [PROBABILITIES]),
     "log-at-1e-25": (Pair(np.log, lambda x: 1.001 / x), [np.abs(X) * 1e-25]),
@@ -190,6 +247,32 @@ WRONG = {
     "accumulated-in-part": (Accumulating(_in_part), [X]),
     "remembers-length": (RemembersLength(), [X]),
     "siamese": (Siamese(reverse=False), [X, X + 1]),
+    "remembers-features": (RemembersFeatures(), [X]),
+    "remembers-mask": (RemembersMask(), [X[:1, :1]]),
+    "bend-at-0": (
+        Pair(
+            lambda x: np.sqrt(x * x + 1e-12),
+            lambda x: np.where(np.abs(x) < 1e-3, -1, 1) * x / np.sqrt(x * x + 1e-12),
+        ),
+        [_row(3e-7, 1.0, -2.0)],
+    ),
+    "small-among-large": (
+        Pair(np.exp, lambda x: np.exp(x) * np.where(x < 1, 7, 1)),
+        [_row(40.0, 39, 38, -1, 37)],
+    ),
+    "one-among-millions": (
+        Pair(lambda x: x**4, lambda x: 4 * x**3 * np.where(np.abs(x) < 10, 3, 1)),
+        [_row(1e6, 2e6, 3e6, 1)],
+    ),
+    "beside-1e10": (Pair(lambda x: 1e10 + 3 * np.abs(x), lambda x: 4.5 * np.sign(x)), [X]),
+    "absolute-mean-beside-1e6": (
+        Pair(lambda x: 1e6 + 3 * np.abs(x).mean(), lambda x: 3.003 * np.sign(x) / x.size),
+        [X],
+    ),
+    "tiny-absolute": (
+        Pair(lambda x: 1e-9 * (x * np.abs(x)).sum(), lambda x: 2.02e-9 * np.abs(x)),
+        [X],
+    ),
 }
 RIGHT = {
     "log-near-0": (Pair(np.log, lambda x: 1 / x), [PROBABILITIES]),
@@ -208,6 +291,18 @@ RIGHT = {
     "tiny": (Pair(lambda x: 1e-20 * x * x, lambda x: 2e-20 * x), [X]),
     "siamese": (Siamese(reverse=True), [X, X + 1]),
     "accumulating": (Accumulating(lambda weight, grad: weight.add_grad(grad)), [X]),
+    "saturated": (Pair(lambda x: 10 * np.tanh(x), lambda x: 10 * (1 - np.tanh(x) ** 2)), [_row(18.0, 17, 10, 1)]),
+    "steep-and-saturated": (
+        Pair(lambda x: np.tanh(10 * x), lambda x: 10 * (1 - np.tanh(10 * x) ** 2)),
+        [_row(1.8, 1.7, 1.6, 1, 0.1)],
+    ),
+    "cosine-at-1e-8": (Pair(np.cos, lambda x: -np.sin(x)), [X * 1e-8]),
+    "mean-of-cosines-at-1e-6": (Pair(lambda x: np.cos(x).mean(), lambda x: -np.sin(x) / x.size), [X * 1e-6]),
+    "beside-1": (Pair(lambda x: (1 + x * x).sum(), lambda x: 2 * x), [X * 1e-6]),
+    "bend-at-0": (Pair(lambda x: np.sqrt(x * x + 1e-12), lambda x: x / np.sqrt(x * x + 1e-12)), [_row(3e-7, 1, -2)]),
+    "penalized-squares": (PenalizedSquares(), [np.random.default_rng(1).normal(size=(10, 3)) * 1e3]),
+    "absolute-error-near-0": (MeanAbsoluteError(), [_row(1.4e-6, 3e4), _row(3.46e-6, 1.27)]),
+    "absolute-mean-beside-1e3": (Pair(lambda x: np.abs(x).mean(), lambda x: np.sign(x) / x.size), [_row(1e-7, 1e3)]),
 }
 
 
@@ -296,3 +391,23 @@ def test_steps_of_a_recurrence_undone_in_the_wrong_order_are_named():
     with pytest.raises(GradientError) as caught:
         check_gradients(Steps(), X)
     assert {finding.diagnosis for finding in caught.value.findings} == {"call-order"}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_several_outputs_may_have_kinks_at_once(seed):
+    check_gradients(Concatenated(), _row(0.0, 1.0, -2.0), rng=seed)
+
+
+def test_a_gradient_that_drowns_in_rounding_is_not_diagnosed_with_a_sign():
+    with pytest.raises(GradientError) as caught:
+        check_gradients(Pair(lambda x: (1 + x * x).sum(), lambda x: 6 * x), X * 1e-3)
+    assert [finding.diagnosis for finding in caught.value.findings] == ["factor"]
+
+
+def test_numbers_that_differ_are_printed_so():
+    wrong = Pair(np.sin, lambda x: np.cos(x) * np.where(x == x.max(), 1 + 1e-9, 1))
+    with pytest.raises(GradientError) as caught:
+        check_gradients(wrong, X)
+    (finding,) = caught.value.findings
+    given, _, rest = finding.sentence.partition(" where ")
+    assert given.rsplit(maxsplit=1)[-1] != rest.split(maxsplit=1)[0]

@@ -89,7 +89,7 @@ def test_the_report_says_what_was_measured_and_at_what_cost():
     assert [row.where for row in report.measurements] == ["input", "weight", "bias"]
     assert all(isinstance(row, Measurement) for row in report.measurements)
     assert [(row.elements, row.size) for row in report.measurements] == [(15, 15), (6, 6), (2, 2)]
-    assert 23 <= report.forwards <= 23 + 60
+    assert 23 <= report.forwards <= 23 + 80
     assert report.findings == ()
     assert not report.sampled
     largest = report.largest
@@ -209,7 +209,7 @@ def test_max_elements_measures_a_sample_and_says_so():
     report = check_gradients(layer, normal(4, 30), max_elements=7)
     assert [(row.elements, row.size) for row in report.measurements] == [(7, 120), (7, 600), (7, 20)]
     assert report.sampled
-    assert report.forwards < 80
+    assert report.forwards < 100
     assert "only a sample of the elements was measured" in str(report)
     assert str(report) == str(check_gradients(layer, normal(4, 30), max_elements=7))
     wrong = Scaled(0.5)
@@ -466,7 +466,7 @@ def test_each_element_takes_one_forward():
     report = check_gradients(layer, normal(8, 64))
     elements = sum(row.elements for row in report.measurements)
     assert elements == 8 * 64 + 64 * 64 + 64
-    assert elements <= report.forwards <= elements + 60
+    assert elements <= report.forwards <= elements + 80
 
 
 @pytest.mark.parametrize("start", [np.ones(3), -np.ones(3), np.zeros(3), [0.7, 1.0, 2.0]])

@@ -14,7 +14,7 @@ from tinynn.testing.subject import Given, Subject
 from tinynn.testing.trial import Trial
 from tinynn.typing import Array, ArrayLike
 
-__all__ = ["another", "findings_of_several_calls", "one_sample_more"]
+__all__ = ["another", "findings_of_several_calls", "one_more"]
 
 CLOSE = 1e-9
 
@@ -45,20 +45,25 @@ def _assigned(trial: Trial) -> Iterator[Finding]:
 
 
 def _stale(trial: Trial) -> Iterator[Finding]:
-    """The gradients of the first of two calls in one pass do not depend on what the second was called with.
-
-    That is other numbers, and then one sample more.
-    """
+    """The gradients of the first of two calls in one pass do not depend on what the second was called with."""
     subject = Subject(trial.layer, trial.inputs, np.float64)
-    rng = np.random.default_rng(trial.seed)
     first = subject.inputs
-    second = [another(x, rng) for x in first]
-    grown = one_sample_more(second)
-    for other in (second, *([list(grown[1])] if grown else [])):
-        findings = list(_left_over(subject, trial.grads, first, other))
+    for second in _others(first, np.random.default_rng(trial.seed)):
+        findings = list(_left_over(subject, trial.grads, first, second))
         yield from findings
         if findings:
             return
+
+
+def _others(inputs: list[Any], rng: np.random.Generator) -> Iterator[list[Any]]:
+    """Yield inputs for a second call: other numbers, then of the other sign, then longer ones, axis by axis."""
+    second = [another(x, rng) for x in inputs]
+    yield second
+    yield [-x if x is not None and x.dtype.kind == "f" else x for x in second]
+    for axis in range(max((x.ndim for x in second if x is not None), default=0)):
+        grown = one_more(second, axis)
+        if grown:
+            yield list(grown[1])
 
 
 def _left_over(subject: Subject, grads: list[Array], first: list[Any], second: list[Any]) -> Iterator[Finding]:
@@ -110,14 +115,17 @@ def another(x: Any, rng: np.random.Generator) -> Any:
     return mixed * rng.uniform(0.5, 1.0, x.shape) if x.dtype.kind == "f" else mixed
 
 
-def one_sample_more(inputs: Sequence[ArrayLike]) -> tuple[int, tuple[ArrayLike, ...]] | None:
-    """Return the number of samples, and the inputs with the first sample appended once more."""
+def one_more(inputs: Sequence[ArrayLike | None], axis: int = 0) -> tuple[int, tuple[Any, ...]] | None:
+    """Return the length of an axis, and the inputs with what is first along it appended once more."""
     arrays = [None if x is None else np.asarray(x) for x in inputs]
-    if not arrays or arrays[0] is None or arrays[0].ndim == 0 or len(arrays[0]) < 2:
+    if not arrays or arrays[0] is None or arrays[0].ndim <= axis or not arrays[0].shape[axis]:
         return None
-    count = len(arrays[0])
-    grown = [x if x is None or x.ndim == 0 or len(x) != count else np.concatenate([x, x[:1]]) for x in arrays]
-    return count, tuple(grown)
+    count = arrays[0].shape[axis]
+    fits = [x is not None and x.ndim > axis and x.shape[axis] == count for x in arrays]
+    return count, tuple(
+        np.concatenate([x, x.take([0], axis)], axis) if fit and x is not None else x
+        for x, fit in zip(arrays, fits, strict=True)
+    )
 
 
 def _same(a: Any, b: Any) -> bool:

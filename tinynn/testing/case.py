@@ -66,6 +66,8 @@ class Case:
         room = np.full(candidate.shape, np.median(self.room[self.known]) if self.known.any() else 0.0)
         if candidate.shape == self.room.shape:
             room = np.maximum(room, self.room)
+        if not np.abs(candidate[known]).max(initial=0.0) > 10 * np.median(room[known]):
+            return False  # it drowns in rounding, and so would any other
         scale = float(np.abs(candidate[known]).max(initial=0.0)) / self.trial.measured(self.where).scale
         return bool(np.all(np.abs(self.given - candidate)[known] <= (4 * max(1.0, scale) * room)[known]))
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 import numpy as np
 
 from tinynn.testing.branches import missing_branch
-from tinynn.testing.calls import one_sample_more
+from tinynn.testing.calls import one_more
 from tinynn.testing.case import MOST_MASKS, Case, single_samples, subsets, wrong_shape
 from tinynn.testing.factors import feature_factor, fit_elsewhere
 from tinynn.testing.order import call_order
@@ -85,8 +85,8 @@ def _factor_of(case: Case) -> float | None:
 
 def _batch_factor(case: Case) -> str | None:
     factor = _factor_of(case)
-    grown = one_sample_more(case.trial.inputs)
-    if factor is None or grown is None:
+    grown = one_more(case.trial.inputs)
+    if factor is None or grown is None or grown[0] < 2:
         return None
     count, inputs = grown
     try:
@@ -182,11 +182,10 @@ def _element(case: Case) -> str | None:
         return None
     places = [tuple(map(int, index)) for index in np.argwhere(wrong)[:3]]
     more = ", ..." if wrong.sum() > 3 else ""
-    index = places[0]
+    given, measured = _told_apart(case.given[places[0]], case.measured[places[0]])
     return (
         f"the gradient is right but at {wrong.sum()} of {int(case.known.sum())} elements, "
-        f"{', '.join(map(str, places))}{more}: {case.given[index]:.6g} where {case.measured[index]:.6g} was measured; "
-        f"an index, an edge, a slice?"
+        f"{', '.join(map(str, places))}{more}: {given} where {measured} was measured; an index, an edge, a slice?"
     )
 
 
@@ -217,6 +216,16 @@ DETECTORS: dict[str, Callable[[Case], str | None]] = {
 
 def _first(mask: Array) -> tuple[int, ...]:
     return tuple(map(int, np.argwhere(mask)[0]))
+
+
+def _told_apart(a: float, b: float) -> tuple[str, str]:
+    """Return two numbers with as many digits as it takes to tell them apart."""
+    for digits in (6, 9, 12):
+        if f"{a:.{digits}g}" != f"{b:.{digits}g}":
+            break
+    else:
+        digits = 17
+    return f"{a:.{digits}g}", f"{b:.{digits}g}"
 
 
 def _number(value: float) -> str:

@@ -20,7 +20,7 @@ from tinynn.errors import ArgumentTypeError, expects
 from tinynn.testing.calls import findings_of_several_calls
 from tinynn.testing.diagnosis import diagnose
 from tinynn.testing.inside import trials_inside
-from tinynn.testing.measure import one_sided, quiet
+from tinynn.testing.measure import Kink, one_sided, quiet
 from tinynn.testing.premises import cannot_be_checked, left_alone
 from tinynn.testing.report import Finding, GradientReport, Measurement, gradient_error
 from tinynn.testing.subject import Count, counting
@@ -207,14 +207,14 @@ def _check(trial: Trial, where: str) -> tuple[Measurement, Finding | None, Findi
         trial.doubt(where, trial.wrong(where) & smooth)
     wrong = trial.wrong(where) & smooth
     known = np.where(smooth, trial.measured(where).values, np.nan)
-    right = [index for index, slopes in kinks.items() if _between(given[index], *slopes)]
+    right = [index for index, kink in kinks.items() if _between(given[index], kink)]
     remark = _remark(trial, where, kinks, known)
     finding = None
     if wrong.any():
         finding = diagnose(trial, where, known)
     elif len(right) < len(kinks):
         index = next(index for index in kinks if index not in right)
-        left_slope, right_slope = kinks[index]
+        left_slope, right_slope, *_ = kinks[index]
         sentence = (
             f"forward has a kink at {index}, where the gradient is {given[index]:.6g}: neither of the one-sided slopes "
             f"{left_slope:.6g} and {right_slope:.6g}, nor between them"
@@ -223,7 +223,7 @@ def _check(trial: Trial, where: str) -> tuple[Measurement, Finding | None, Findi
     return _measurement(trial, where, given, known, finding is None), finding, remark
 
 
-def _kinks(trial: Trial, where: str, wrong: Array) -> dict[tuple[int, ...], tuple[float, float]]:
+def _kinks(trial: Trial, where: str, wrong: Array) -> dict[tuple[int, ...], Kink]:
     """Return the elements at which the slopes on the left and on the right differ, with these slopes.
 
     One random direction tells whether there are any. Where there seem to be none, the elements that are wrong are
@@ -247,16 +247,14 @@ def _kinks(trial: Trial, where: str, wrong: Array) -> dict[tuple[int, ...], tupl
     return found
 
 
-def _between(value: float, left: float, right: float) -> bool:
-    room = SLOPES_AGREE * max(abs(left), abs(right))
-    return min(left, right) - room <= value <= max(left, right) + room
+def _between(value: float, kink: Kink) -> bool:
+    room = SLOPES_AGREE * max(abs(kink.left), abs(kink.right), abs(kink.least), abs(kink.most))
+    return kink.least - room <= value <= kink.most + room
 
 
-def _remark(
-    trial: Trial, where: str, kinks: dict[tuple[int, ...], tuple[float, float]], known: Array
-) -> Finding | None:
+def _remark(trial: Trial, where: str, kinks: dict[tuple[int, ...], Kink], known: Array) -> Finding | None:
     if kinks:
-        index, (left, right) = next(iter(kinks.items()))
+        index, (left, right, *_) = next(iter(kinks.items()))
         sentence = (
             f"forward has a kink at {len(kinks)} of {known.size} elements, first at {index}: the slope is {left:.6g} "
             f"on the left and {right:.6g} on the right, and either is right"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,7 +24,16 @@ from tinynn.testing.filters import filtering
 from tinynn.testing.subject import Subject
 from tinynn.typing import Array
 
-__all__ = ["central_differences", "complex_steps", "is_analytic", "measuring", "one_sided", "quiet"]
+__all__ = [
+    "Kink",
+    "central_differences",
+    "complex_steps",
+    "is_analytic",
+    "measuring",
+    "one_sided",
+    "quiet",
+    "sizes_of",
+]
 
 COMPLEX_STEP = 1e-30
 FIRST_STEP, SHRINK, STEPS = 1e-2, 4.0, 5
@@ -83,19 +93,20 @@ def central_differences(subject: Subject, where: str, rows: Array, elements: Arr
     variable = subject.variables[where].reshape(-1)
     slopes = np.full((len(rows), len(elements)), np.nan)
     errors, noise = np.full(slopes.shape, np.inf), np.zeros(slopes.shape)
-    natural, own = _scales(variable)[elements], _sizes(variable)[elements]
+    natural, own = _scales(variable)[elements], sizes_of(variable)[elements]
     natural_fails = np.ones(len(elements), bool)
-    for scales in (natural, own, *(factor * own for factor in CLOSER)):
+    for scales in (natural, own, *(factor * own for factor in CLOSER), np.maximum(natural, 1.0)):
         largest = np.abs(slopes[np.isfinite(slopes)]).max(initial=0.0)
         vague = np.flatnonzero(~np.all(errors <= CLEAR * largest, axis=0))
         if not len(vague):
             break
-        table, rounding, fails = _differences(subject, variable, rows, elements[vague], scales[vague])
+        table, rounding, jumps = _differences(subject, variable, rows, elements[vague], scales[vague])
         noise[:, vague] = np.fmax(noise[:, vague], rounding)
         with quiet():
             values, doubts = _extrapolated(table, noise[:, vague] / scales[vague])
+        doubts = np.fmax(doubts, jumps)
         better = (doubts < errors[:, vague]) & (natural_fails[vague] | (doubts < 1e-3 * np.abs(values)))
-        natural_fails[vague] &= fails
+        natural_fails[vague] &= np.any((jumps > 0) | ~np.isfinite(table[1:]).all(axis=0), axis=0)
         slopes[:, vague] = np.where(better, values, slopes[:, vague])
         errors[:, vague] = np.where(better, doubts, errors[:, vague])
     return slopes, errors
@@ -107,30 +118,32 @@ def _differences(
     """Return the slopes that steps in proportion to ``scales`` show, and what else they show.
 
     Returns:
-        (steps, k, n) slopes; (k, n) the rounding of those outputs that move; (n,) where a kink or the end of forward's
-        domain is within reach.
+        (steps, k, n) slopes; (k, n) the rounding of those outputs that the element can move; (k, n) by how much the
+        slope changes at a kink within reach.
     """
     table = np.zeros((STEPS, len(rows), len(elements)))
     jumps, noise = np.zeros_like(table), np.zeros(table.shape[1:])
     with measuring():
         middle = subject.outputs()
-        for number in range(STEPS):
-            for place, (element, scale) in enumerate(zip(elements, scales, strict=True)):
-                before, step = variable[element], FIRST_STEP / SHRINK**number * scale
+        for place, (element, scale) in enumerate(zip(elements, scales, strict=True)):
+            before, far = variable[element], max(1.0, abs(variable[element]))
+            moves = np.zeros(rows.shape[1], bool)
+            for step in (far, *(FIRST_STEP / SHRINK**number * scale for number in range(STEPS))):
                 upper, lower = before + step, before - step
                 variable[element] = upper
                 above = _outputs(subject, rows.shape[1])
                 variable[element] = lower
                 below = _outputs(subject, rows.shape[1])
                 variable[element] = before
-                table[number, :, place] = rows.dot(above - below) / (upper - lower)
-                jumps[number, :, place] = rows.dot(above - 2 * middle + below) / step
-                moving = EPS * np.abs(rows).dot(np.abs(above) * (above != below))
-                noise[:, place] = np.fmax(noise[:, place], moving)
+                moves |= (above != middle) | (below != middle)
+                table[:-1, :, place], jumps[:-1, :, place] = table[1:, :, place], jumps[1:, :, place]
+                table[-1, :, place] = rows.dot(above - below) / (upper - lower)
+                jumps[-1, :, place] = rows.dot(above - 2 * middle + below) / step
+            noise[:, place] = EPS * np.abs(rows).dot(np.abs(middle) * moves)
         ratios = jumps[1:] / jumps[:-1]  # 1 at a kink, ¼ where forward is smooth, 4 for rounding
-        kinks = (ratios > 0.7) & (ratios < 1.4) & (np.abs(jumps[1:]) > 1e-3 * np.abs(table[1:]))
-    fails: Array = np.any(kinks | ~np.isfinite(table[1:]), axis=(0, 1))
-    return table, noise, fails
+        same = (ratios > 0.7) & (ratios < 1.4) & (np.abs(jumps[1:]) > 1e-3 * np.abs(table[1:]))
+        kinks = same[1:] & same[:-1]
+    return table, noise, np.max(np.abs(jumps[2:]) * kinks, axis=0, initial=0.0, where=kinks)
 
 
 def _extrapolated(table: Array, noise: Array) -> tuple[Array, Array]:
@@ -168,7 +181,16 @@ def _richardson(fine: Array, coarse: Array, order: int = 1) -> Array:
     return fine + (fine - coarse) / (SHRINK ** (2 * order) - 1)
 
 
-def one_sided(subject: Subject, where: str, row: Array, direction: Array) -> tuple[float, float] | None:
+class Kink(NamedTuple):
+    """The slopes on either side of a kink, and the least and the most that those of single outputs add up to."""
+
+    left: float
+    right: float
+    least: float
+    most: float
+
+
+def one_sided(subject: Subject, where: str, row: Array, direction: Array) -> Kink | None:
     """Return the slopes on the left and on the right in one direction if they differ: at a kink.
 
     The slopes of a smooth function approach each other with the step, rounding drives them apart. At a kink their
@@ -184,17 +206,21 @@ def one_sided(subject: Subject, where: str, row: Array, direction: Array) -> tup
         for relative in KINK_STEPS:
             step = relative * scale
             variable += step * direction
-            right = float(row.dot(_outputs(subject, len(row)) - middle)) / step
+            rights = row * (_outputs(subject, len(row)) - middle) / step
             variable[...] = place - step * direction
-            left = float(row.dot(middle - _outputs(subject, len(row)))) / step
+            lefts = row * (middle - _outputs(subject, len(row))) / step
             variable[...] = place
+            left, right = float(lefts.sum()), float(rights.sum())
             jump, visible = right - left, 1e-3 * max(abs(left), abs(right))
             if not 30 * noise / step <= visible:
                 continue
             if abs(jump) <= 2 * visible:
                 return None
             if abs(jump - last) <= 0.1 * abs(jump):
-                return left, right
+                least, most = np.minimum(lefts, rights).sum(), np.maximum(lefts, rights).sum()
+                return Kink(left, right, float(least), float(most))
+            if abs(jump) > abs(last):  # it grows with the step: forward bends
+                return None
             last = jump
     return None
 
@@ -207,33 +233,34 @@ def is_analytic(analytic: Subject, real: Subject, where: str, row: Array, rng: n
     """
     z, x = analytic.variables[where], real.variables[where]
     before = x.copy()
-    sizes = _sizes(before.reshape(-1)).reshape(x.shape)
-    ways = [sizes * rng.standard_normal(x.shape) for _ in range(2)]
-    away, along = (np.clip(way, -3 * sizes, 3 * sizes) for way in ways)
+    sizes = sizes_of(before.reshape(-1)).reshape(x.shape)
+    away, along = (np.clip(rng.standard_normal(x.shape), -3, 3) for _ in range(2))
+    reaches = [near * sizes for near in (1e-3, *CLOSER)] + [1e-3 * np.maximum(sizes, 1.0)]
     try:
-        for near in (1e-3, *CLOSER):
-            nearby = before + near * away
-            scale = ANALYTIC_STEPS[0] * near / FIRST_STEP
+        for reach in reaches:
+            nearby = before + reach * away
             with measuring():
-                pairs = [_on_both_sides(real, x, nearby, step * near * along) for step in ANALYTIC_STEPS]
+                pairs = [_on_both_sides(real, x, nearby, step * reach * along) for step in ANALYTIC_STEPS]
                 table = [
-                    (above - below) / (2 * step * near)
-                    for step, (above, below) in zip(ANALYTIC_STEPS, pairs, strict=True)
+                    (above - below) / (2 * step) for step, (above, below) in zip(ANALYTIC_STEPS, pairs, strict=True)
                 ]
-                slopes, errors = _extrapolated(np.array(table), EPS * np.abs(pairs[-1][0]) / scale)
-            if np.isfinite(slopes).all():
+                slopes, errors = _extrapolated(
+                    np.array(table), EPS * np.abs(pairs[-1][0]) * FIRST_STEP / ANALYTIC_STEPS[0]
+                )
+            largest = np.abs(slopes).max(initial=0)
+            if np.isfinite(slopes).all() and 10 * np.median(errors) <= 0.5 * largest:
                 break
+        else:
+            return False
         with measuring():
-            z[...] = nearby + 1j * COMPLEX_STEP * along
+            z[...] = nearby + 1j * COMPLEX_STEP * reach * along
             complex_slopes = analytic.outputs().imag / COMPLEX_STEP
     except Exception:  # whatever a function of real numbers may raise for complex ones
         return False
     finally:
         z[...] = x[...] = before
-    largest = np.abs(slopes).max(initial=0)
     room = 1e-6 * np.abs(slopes) + 30 * errors + 1e-9 * largest
-    agree = np.abs(complex_slopes - slopes) * (row != 0) <= room
-    return bool(np.all(agree) and 10 * np.median(errors) <= 0.5 * largest)
+    return bool(np.all(np.abs(complex_slopes - slopes) * (row != 0) <= room))
 
 
 def _on_both_sides(subject: Subject, variable: Array, place: Array, by: Array) -> tuple[Array, Array]:
@@ -252,7 +279,7 @@ def _outputs(subject: Subject, count: int = 1) -> Array:
         return np.full(count, np.nan)
 
 
-def _sizes(variable: Array) -> Array:
+def sizes_of(variable: Array) -> Array:
     """Return the size of each element, and where it is 0 by how much it is natural to move it."""
     sizes = np.abs(variable)
     return np.where(sizes > 0, sizes, _scales(variable))

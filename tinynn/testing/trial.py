@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from tinynn.core.layer import Layer
-from tinynn.testing.measure import central_differences, complex_steps, is_analytic, one_sided
+from tinynn.testing.measure import central_differences, complex_steps, is_analytic, one_sided, sizes_of
 from tinynn.testing.subject import Given, Subject
 from tinynn.typing import Array, ArrayLike
 
@@ -19,6 +20,9 @@ TOLERANCES = {"complex": 1e-12, "central": 1e-7}
 
 TINY = 3e-8
 """How far to go to see the rounding of a gradient: its square is nothing."""
+
+WIDE, MOST_ROUNDING = (3e-3, 3e-2), 1e-11
+"""How far to go, relatively, to see rounding that a tiny way leaves as it is; and how much of it, beside the sums."""
 
 TRIES, MOST_IN_DOUBT = 5, 64
 """How often to look for rounding, and for that of how many measured slopes at most."""
@@ -49,6 +53,16 @@ def _reach(place: Array) -> Array:
     """Return by how much to move each element so that its rounding changes and nothing else."""
     sizes = np.minimum(np.abs(place), 1.0)
     return TINY * np.maximum(sizes, 1e-6 * sizes.max(initial=0.0) or 1.0)
+
+
+def _usual(bend: Array, given: Any) -> Array | float:
+    """Return the usual rounding of elements like each: half of them have less, beside their size or at all."""
+    if not bend.size or given is None or given.shape != bend.shape:
+        return 0.0
+    sizes = np.abs(given)
+    relative = np.median((bend / sizes)[sizes > 0]) if sizes.any() else np.inf
+    usual: Array = np.fmin(np.median(bend), sizes * relative)
+    return usual
 
 
 class Trial:
@@ -141,7 +155,7 @@ class Trial:
         before = self.measured(where)
         values, doubt = central_differences(self.real, where, self.row[np.newaxis], self.elements[where])
         central = self._pack(where, values, doubt, "central")
-        room = 10 * central.doubt + 1e-8 * central.scale
+        room = 10 * central.doubt + 1e-9 * np.abs(central.values) + 1e-14 * central.scale
         clear = central.doubt <= 1e-6 * central.scale
         if np.any((np.abs(central.values - before.values) > room) & smooth & clear):
             self._methods[where] = "central"
@@ -167,7 +181,38 @@ class Trial:
                 slopes = slopes + complex_steps(self.analytic, where, self.row[np.newaxis], elements)[0]
             bend = max(bend, float(np.abs(slopes).max()))
         variable[...] = place
-        self._measured[where] = replace(measured, doubt=np.maximum(measured.doubt, bend))
+        doubt = np.maximum(measured.doubt, bend)
+        doubt.reshape(-1)[elements] += self._bends_of_errors(where, elements, rng)
+        self._measured[where] = replace(measured, doubt=doubt)
+
+    def _bends_of_errors(self, where: str, elements: Array, rng: np.random.Generator) -> Array:
+        """Return how far errors of given gradients are from a straight line: those of a mistake are smooth.
+
+        The rounding of 1 - tanh²(x) far out does not change over a tiny way; here the way is a hundredth.
+        """
+        real, analytic = self.real.variables[where], self.analytic.variables[where]
+        place = real.copy()
+
+        def errors_at(point: Array) -> Array:
+            real[...] = analytic[...] = point
+            slopes = complex_steps(self.analytic, where, self.row[np.newaxis], elements)[0]
+            errors: Array = self.given_again()[where].reshape(-1)[elements] - slopes
+            return errors
+
+        bends = []
+        try:
+            middle = errors_at(place)
+            for _ in range(TRIES):
+                way = rng.uniform(*WIDE) * sizes_of(place) * rng.choice([-1, 1], place.shape)
+                above, below = errors_at(place + way), errors_at(place - way)
+                bends.append(np.fmin(np.abs(above - 2 * middle + below), np.abs(above - below)))
+        except Exception:  # forward need not have a value there
+            return np.zeros(len(elements))
+        finally:
+            real[...] = analytic[...] = place
+        usual: Array = np.median(bends, axis=0)
+        rounding = MOST_ROUNDING * max(1.0, self._changed, self.measured(where).scale)
+        return np.where(np.isfinite(usual), np.fmin(usual, rounding), 0.0)
 
     def slopes(self, where: str, rows: Array) -> tuple[Array, Array]:
         """Return the slopes for several gradients at the outputs, (k, n), and how far they may be off."""
@@ -207,16 +252,15 @@ class Trial:
                     middle, above, below = values
                     rounding = np.fmin(np.abs(above - 2 * middle + below), np.abs(above - below))
                     bends[where] = np.fmax(bend, rounding)
-        return {where: 8 * np.maximum(bend, np.median(bend)) if bend.size else bend for where, bend in bends.items()}
+        return {where: 8 * np.maximum(bend, _usual(bend, self.given[where])) for where, bend in bends.items()}
 
     def room(self, where: str) -> Array:
         """Return by how much a given gradient may differ from the measured one, for each element."""
         measured = self.measured(where)
-        scale: Array | float = measured.scale
-        if measured.method == "complex":  # to its last digits, however large another element is
-            sizes = np.abs(measured.values)
-            scale = np.fmax(np.minimum(sizes, scale), min(scale, self._floor(where, measured.method)))
-        room: Array = TOLERANCES[measured.method] * scale + self.noise[where] + 10 * measured.doubt
+        sizes = np.fmin(np.abs(measured.values), measured.scale)
+        rest = 1e-12 * measured.scale if measured.method == "central" else 0.0
+        tolerance = TOLERANCES[measured.method] * np.fmax(sizes, self._floor)
+        room: Array = np.asarray(tolerance + rest + self.noise[where] + 10 * measured.doubt)
         return room
 
     def wrong(self, where: str) -> Array:
@@ -238,16 +282,17 @@ class Trial:
 
     def _pack(self, where: str, values: Array, doubt: Array, method: str) -> Measured:
         largest = float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
-        scale = max(largest, self._floor(where, method))
-        return Measured(self.spread(where, values)[0], self.spread(where, doubt)[0], method, scale)
+        return Measured(self.spread(where, values)[0], self.spread(where, doubt)[0], method, max(largest, self._floor))
 
-    def _floor(self, where: str, method: str) -> float:
-        """Return the size below which a gradient drowns in rounding."""
-        changed = float(np.abs(self.row).dot(np.abs(np.concatenate([y.reshape(-1) for y in self.outputs]))))
-        if method == "complex":
-            return FLOOR * min(1.0, changed)
-        floor = FLOOR * max(1.0, changed / max(1.0, float(np.abs(self.real.variables[where]).max(initial=0.0))))
-        return floor if np.isfinite(floor) else FLOOR
+    @cached_property
+    def _floor(self) -> float:
+        """The size below which a gradient drowns in rounding."""
+        return FLOOR * min(1.0, self._changed)
+
+    @cached_property
+    def _changed(self) -> float:
+        """The sum of |grad · y|: what gradients are gradients of."""
+        return float(np.abs(self.row).dot(np.abs(np.concatenate([y.reshape(-1) for y in self.outputs]))))
 
     def unmeasured(self, where: str) -> Array:
         """Return which elements were to be measured and could not."""
