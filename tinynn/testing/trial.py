@@ -258,7 +258,7 @@ class Trial:
         """Return by how much a given gradient may differ from the measured one, for each element."""
         measured = self.measured(where)
         sizes = np.fmin(np.abs(measured.values), measured.scale)
-        rest = 1e-12 * measured.scale if measured.method == "central" else 0.0
+        rest = 1e-12 * max(1.0, measured.scale) if measured.method == "central" else 0.0
         tolerance = TOLERANCES[measured.method] * np.fmax(sizes, self._floor)
         room: Array = np.asarray(tolerance + rest + self.noise[where] + 10 * measured.doubt)
         return room
