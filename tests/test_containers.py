@@ -188,3 +188,36 @@ def test_a_container_of_ones_own_is_a_forward_and_its_mirror_image():
     h = 3 * X**4
     close(model(X), h + 2 * h**3)
     close(model.backward(GRAD), (1 + 6 * h**2) * 12 * X**3 * GRAD)
+
+
+class Halves(nn.Layer):
+    """What is before the middle, and what is after it."""
+
+    def forward(self, x):
+        return x[:, :2].copy(), x[:, 2:].copy()
+
+    def backward(self, before, after):
+        return np.concatenate([before, after], axis=1)
+
+
+@pytest.mark.parametrize("backward", ["backward", "backward_parameters"])
+def test_a_sequential_may_end_in_several_outputs(backward):
+    linear = nn.Linear(3, 4, rng=np.random.default_rng(0))
+    model = nn.Sequential(linear, Halves())
+    before, after = model(X)
+    close(np.concatenate([before, after], axis=1), linear(X))
+    grads = np.array([[1.0, 2.0]]), np.array([[3.0, 4.0]])
+    getattr(model, backward)(*grads)
+    close(linear.weight.grad, np.concatenate(grads, axis=1).T @ X)
+
+
+@pytest.mark.parametrize("backward", ["backward", "backward_parameters"])
+def test_a_sequential_may_begin_with_several_outputs(backward):
+    scale = Scale(2.0)
+    halves = nn.Sequential(scale, Halves())
+    halves(X)
+    getattr(halves, backward)(X[:, :2], X[:, 2:])
+    close(scale.weight.grad, np.sum(X * X))
+    alone = nn.Sequential(Halves())
+    alone(X)
+    getattr(alone, backward)(X[:, :2], X[:, 2:])

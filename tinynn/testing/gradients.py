@@ -284,6 +284,6 @@ def _measurement(trial: Trial, where: str, given: Array, known: Array, passed: b
     compared = np.isfinite(known)
     if not compared.any():
         return Measurement(*shared, 0.0, (), 0.0, 0.0, passed, *counts)
-    errors = np.where(compared, np.nan_to_num(np.abs(given - known) / measured.scale, nan=np.inf), -1.0)
+    errors = np.where(compared, np.nan_to_num(np.abs(given - known) / (measured.scale or 1.0), nan=np.inf), -1.0)
     index = tuple(int(i) for i in np.unravel_index(errors.argmax(), errors.shape))
     return Measurement(*shared, float(errors[index]), index, float(given[index]), float(known[index]), passed, *counts)
