@@ -162,6 +162,9 @@ ROWS = [
      "CrossEntropyLoss(reduction='mean') expects labels from 0 to 2, got -1 for sample 0; ignore_index=-1 leaves them out"),
     (cross_entropy, lambda m: m(X, [-1, 3]), ValueError,
      "CrossEntropyLoss(reduction='mean') expects labels from 0 to 2, got -1 for sample 0"),
+    (nothing, lambda _: nn.CrossEntropyLoss()(np.zeros((2, 3)), [[0, 1, 0], [0, 0, 1]]), ValueError,
+     "CrossEntropyLoss(reduction='mean') expects target as labels of shape (2,) or as probabilities of shape (2, 3), got "
+     "int64 of shape (2, 3); probabilities are floating: write target.astype(float)"),
     (cross_entropy, lambda m: m(X[:, :1], [0, 1]), ValueError,
      "CrossEntropyLoss(reduction='mean') expects labels from 0 to 0, got 1 for sample 1; "
      "for one logit per sample take BCEWithLogitsLoss"),
