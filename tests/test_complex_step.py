@@ -51,11 +51,15 @@ def test_gradients_are_right_at_other_scales(row: Row, scale: float) -> None:
     check_gradients(layer, *scaled, method="complex")
 
 
-def test_frozen_parameters_and_integer_inputs_have_no_gradient_to_check() -> None:
+def test_frozen_parameters_and_indices_have_no_gradient_to_check() -> None:
     layer = nn.Linear(3, 2)
     layer.bias.requires_grad = False
     assert [row.where for row in check_gradients(layer, np.ones(3)).measurements] == ["input", "weight"]
-    assert [row.where for row in check_gradients(layer, np.ones(3, int)).measurements] == ["weight"]
+    assert [row.where for row in check_gradients(nn.Embedding(3, 2), np.arange(3)).measurements] == ["weight"]
+
+
+def test_integers_that_become_numbers_have_a_gradient_to_check() -> None:
+    assert [row.where for row in check_gradients(nn.Tanh(), np.ones(3, int)).measurements] == ["input"]
 
 
 class Product(nn.Layer):

@@ -268,7 +268,10 @@ class TinyEstimator(BaseEstimator):
             self._note(float(intermediate_result.fun))
 
         options = {"maxiter": self.max_iter, "gtol": self.tol}
-        result = nn.minimize(self.model_, self._penalized(), x, target, callback=record, options=options)
+        try:
+            result = nn.minimize(self.model_, self._penalized(), x, target, callback=record, options=options)
+        except NonFiniteError as error:
+            raise self._not_finite(math.inf) from error
         if not math.isfinite(result.fun):
             raise self._not_finite(float(result.fun))
         self.loss_ = self.best_loss_ = float(result.fun)  # which was never noted if the start was a minimum
