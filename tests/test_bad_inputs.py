@@ -588,6 +588,8 @@ ROWS = [
     # Indices
     (nothing, lambda _: nn.Embedding(5, 2)([[0, 1], [5, 7]]), ValueError,
      "Embedding(5, 2) expects indices from 0 to 4, got 5 at (1, 0)"),
+    (nothing, lambda _: nn.Embedding(5, 2)([0, 5]), ValueError,
+     "Embedding(5, 2) expects indices from 0 to 4, got 5 at 1"),
     (nothing, lambda _: nn.Embedding(5, 2)([0, -1]), ValueError,
      "Embedding(5, 2) expects indices from 0 to 4, got -1 at 1"),
     (nothing, lambda _: nn.Embedding(5, 2)(7), ValueError, "Embedding(5, 2) expects indices from 0 to 4, got 7"),
