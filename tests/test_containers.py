@@ -221,3 +221,9 @@ def test_a_sequential_may_begin_with_several_outputs(backward):
     alone = nn.Sequential(Halves())
     alone(X)
     getattr(alone, backward)(X[:, :2], X[:, 2:])
+
+
+def test_branches_over_indices_have_no_gradient_at_any_input():
+    model = nn.Multiply(nn.Embedding(3, 2), nn.Embedding(4, 2))
+    model(np.array([0, 2]), np.array([3, 1]))
+    assert model.backward(np.ones((2, 2))) == (None, None)
