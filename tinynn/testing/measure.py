@@ -126,24 +126,32 @@ def _differences(
     with measuring():
         middle = subject.outputs()
         for place, (element, scale) in enumerate(zip(elements, scales, strict=True)):
-            before, far = variable[element], max(1.0, abs(variable[element]))
+            steps = [FIRST_STEP / SHRINK**number * scale for number in range(STEPS)]
+            far = max(1.0, abs(variable[element]))
             moves = np.zeros(rows.shape[1], bool)
-            for step in (far, *(FIRST_STEP / SHRINK**number * scale for number in range(STEPS))):
-                upper, lower = before + step, before - step
-                variable[element] = upper
-                above = _outputs(subject, rows.shape[1])
-                variable[element] = lower
-                below = _outputs(subject, rows.shape[1])
-                variable[element] = before
+            for number, step in enumerate([*steps, far]):
+                above, below, width = _beside(subject, variable, element, step, rows.shape[1])
                 moves |= (above != middle) | (below != middle)
-                table[:-1, :, place], jumps[:-1, :, place] = table[1:, :, place], jumps[1:, :, place]
-                table[-1, :, place] = rows.dot(above - below) / (upper - lower)
-                jumps[-1, :, place] = rows.dot(above - 2 * middle + below) / step
+                if number < STEPS:
+                    table[number, :, place] = rows.dot(above - below) / width
+                    jumps[number, :, place] = rows.dot(above - 2 * middle + below) / step
             noise[:, place] = EPS * np.abs(rows).dot(np.abs(middle) * moves)
         ratios = jumps[1:] / jumps[:-1]  # 1 at a kink, ¼ where forward is smooth, 4 for rounding
         same = (ratios > 0.7) & (ratios < 1.4) & (np.abs(jumps[1:]) > 1e-3 * np.abs(table[1:]))
         kinks = same[1:] & same[:-1]
     return table, noise, np.max(np.abs(jumps[2:]) * kinks, axis=0, initial=0.0, where=kinks)
+
+
+def _beside(subject: Subject, variable: Array, element: int, step: float, count: int) -> tuple[Array, Array, float]:
+    """Return the outputs with one element a step larger, and a step smaller, and how far these are apart."""
+    before = variable[element]
+    upper, lower = before + step, before - step
+    variable[element] = upper
+    above = _outputs(subject, count)
+    variable[element] = lower
+    below = _outputs(subject, count)
+    variable[element] = before
+    return above, below, upper - lower
 
 
 def _extrapolated(table: Array, noise: Array) -> tuple[Array, Array]:

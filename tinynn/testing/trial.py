@@ -270,11 +270,6 @@ class Trial:
         wrong: Array = np.isfinite(values) & ~(error <= self.room(where))
         return wrong
 
-    def is_wrong(self, where: str) -> bool:
-        """Whether a given gradient is wrong, its shape included."""
-        given = self.given[where]
-        return given is None or given.shape != self.measured(where).values.shape or bool(self.wrong(where).any())
-
     def has_kinks(self, where: str) -> bool:
         """Whether the slopes on the left and on the right differ in a random direction."""
         direction = np.random.default_rng(self.seed).standard_normal(self.real.variables[where].shape)
