@@ -226,7 +226,7 @@ def test_a_pop_without_a_push_is_an_error_that_names_the_layer():
 
 def test_push_and_pop_outside_of_a_call_are_errors():
     with pytest.raises(PassError, match="to be called in the forward of a layer"):
-        Square.saved.push(1)
+        Square().saved.push(1)
     with pytest.raises(PassError, match="to be called in the backward of a layer"):
         Square().saved.pop()
 

@@ -84,9 +84,7 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
             self._pass = current
         return y
 
-    wrapper: Any = _short_forward(function, forward) if _is_plain(function, "x") else forward
-    wrapper.wrapper = wrapper
-    return wrapper  # type: ignore[no-any-return]
+    return _own_code(_short_forward(function, forward) if _is_plain(function, "x") else forward)
 
 
 def _short_forward(function: Callable[..., Any], forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -198,9 +196,7 @@ def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             current.active = outer
 
-    wrapper: Any = _short_backward(function, backward) if _is_plain(function, "grad") else backward
-    wrapper.wrapper = wrapper
-    return wrapper  # type: ignore[no-any-return]
+    return _own_code(_short_backward(function, backward) if _is_plain(function, "grad") else backward)
 
 
 def _short_backward(function: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -273,6 +269,13 @@ def _outermost_backward(run: Callable[..., Any], layer: Any, grads: tuple[Any, .
             current.empty()
         elif current.last is None:
             current.repeated = NONE  # the script has gone all the way back
+
+
+def _own_code(wrapper: Any) -> Callable[..., Any]:
+    """Return the wrapper with code of its own: Python adapts code to the one class that it is running for."""
+    wrapper.__code__ = wrapper.__code__.replace(co_name=wrapper.__name__, co_qualname=wrapper.__qualname__)
+    wrapper.wrapper = wrapper
+    return wrapper  # type: ignore[no-any-return]
 
 
 def _is_plain(function: Callable[..., Any], name: str) -> bool:

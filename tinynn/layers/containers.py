@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Self, overload
 
+from numpy import ndarray
 from typing_extensions import override
 
 from tinynn.core import discovery
@@ -72,14 +73,14 @@ class Sequential(Container):
     def forward(self, *x: Any) -> Any:
         y: Any = x if len(x) != 1 else x[0]
         for layer in self._layers.values():
-            y = layer.forward(*y) if isinstance(y, tuple) else layer.forward(y)
+            y = layer.forward(y) if type(y) is ndarray else layer.forward(*_several(y))
         return y
 
     @override
     def backward(self, *grads: Any) -> Any:
         grad: Any = grads if len(grads) != 1 else grads[0]
         for layer in reversed(self._layers.values()):
-            grad = layer.backward(*grad) if isinstance(grad, tuple) else layer.backward(grad)
+            grad = layer.backward(grad) if type(grad) is ndarray else layer.backward(*_several(grad))
         return grad
 
     @override
@@ -91,11 +92,8 @@ class Sequential(Container):
         if not layers:
             return
         for layer in layers[:0:-1]:
-            grad = layer.backward(*grad) if isinstance(grad, tuple) else layer.backward(grad)
-        if isinstance(grad, tuple):
-            layers[0].backward_parameters(*grad)
-        else:
-            layers[0].backward_parameters(grad)
+            grad = layer.backward(grad) if type(grad) is ndarray else layer.backward(*_several(grad))
+        layers[0].backward_parameters(*_several(grad))
 
     def append(self, layer: Layer) -> Self:
         """Add a layer at the end, named by its position."""
@@ -121,6 +119,11 @@ class Sequential(Container):
         if name not in self._layers:
             raise KeyError(name)
         self._layers[name] = as_layer("Sequential", layer)
+
+
+def _several(y: Any) -> tuple[Any, ...]:
+    """Return what one layer has returned as what the next one is given: a tuple is several arrays."""
+    return y if isinstance(y, tuple) else (y,)
 
 
 def as_layer(owner: str, layer: object) -> Layer:

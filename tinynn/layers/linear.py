@@ -6,7 +6,6 @@ from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
-from numpy import newaxis
 from typing_extensions import override
 
 from tinynn import init
@@ -116,16 +115,15 @@ class Linear(Layer):
     def _add_gradients(self, grad: Array) -> None:
         x = self.saved.pop()
         weight, bias = self.weight, self.bias
-        if grad.ndim == 1:  # one sample: nothing to sum
-            total, grad, x = grad, grad[newaxis], x[newaxis]
-        else:
-            if grad.ndim > 2:  # as rows, (samples, out_features) and (samples, in_features)
-                grad, x = grad.reshape(-1, self.out_features), x.reshape(-1, self.in_features)
-            total = grad[0] if len(grad) == 1 else ones(len(grad), grad.dtype).dot(grad)
+        if grad.ndim != 2:  # as rows, (samples, out_features) and (samples, in_features)
+            grad, x = grad.reshape(-1, self.out_features), x.reshape(-1, self.in_features)
         if weight.requires_grad:
             weight.add_product(grad.T, x)
         if bias is not None and bias.requires_grad:
-            bias.add_grad(total)
+            if len(grad) == 1:  # nothing to sum
+                bias.add_grad(grad[0])
+            else:
+                bias.add_product(ones(len(grad), grad.dtype), grad)
 
     @override
     def extra_repr(self) -> str:
