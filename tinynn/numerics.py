@@ -7,6 +7,7 @@ absolute value without its kink in the complex direction.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,9 @@ import numpy as np
 from tinynn.typing import Array
 
 __all__ = [
-    "Constant",
     "absolute",
     "clamp",
+    "constant",
     "log_softmax",
     "narrowed",
     "normal_cdf",
@@ -29,19 +30,13 @@ __all__ = [
 ]
 
 
-class Constant(dict[np.dtype[Any], Any]):
-    """A number as NumPy takes it fastest, ``HALF[x.dtype]``: an array without axes, of the dtype of its partner.
+def constant(value: float) -> dict[np.dtype[Any], Any]:
+    """Return a number as NumPy takes it fastest, ``HALF[x.dtype]``: an array without axes, of the dtype of its partner.
 
     A Python number is turned into such an array in every operation, which takes as long as the operation itself where
-    arrays are small.
+    arrays are small. Only rare dtypes get one, which takes the dtype of its partner, too.
     """
-
-    def __init__(self, value: float) -> None:
-        super().__init__({np.dtype(dtype): np.array(value, dtype) for dtype in (np.float32, np.float64)})
-        self.value = value
-
-    def __missing__(self, dtype: np.dtype[Any]) -> float:
-        return self.value  # a Python number takes the dtype of its partner
+    return defaultdict(lambda: value, {np.dtype(dtype): np.array(value, dtype) for dtype in (np.float32, np.float64)})
 
 
 def widened(x: Array) -> Array:
@@ -96,7 +91,7 @@ MILLS_BELOW = [
     *(3.5075370062550256e-06, 9.419699842335464e-05, 0.0012421595801411335, 0.010411436397331716, 0.06076744505109421),
     *(0.2561065130662715, 0.7848013162542371, 1.718839864814702, 2.5655989100829704, 2.349600002608859, 1.0),
 ]
-MILLS = [[Constant(value) for value in coefficients] for coefficients in (MILLS_ABOVE, MILLS_BELOW)]
+MILLS = [[constant(value) for value in coefficients] for coefficients in (MILLS_ABOVE, MILLS_BELOW)]
 """Two polynomials, highest power first, whose quotient is Φ(-x) exp(x²/2) for x from 0 to 39, to 1e-16: it agrees in
 twenty points, which lie as Chebyshev's do for (x - 4) / (x + 4). No coefficient is negative, so no digits are lost."""
 
@@ -123,9 +118,9 @@ def normal_density(x: Array) -> Array:
     return y
 
 
-def _polynomial(coefficients: list[Constant], x: Array) -> Array:
+def _polynomial(coefficients: list[dict[np.dtype[Any], Any]], x: Array) -> Array:
     dtype = x.dtype
-    y = np.full_like(x, coefficients[0].value)
+    y = np.full_like(x, coefficients[0][dtype])
     for coefficient in coefficients[1:]:
         y *= x
         y += coefficient[dtype]

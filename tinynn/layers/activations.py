@@ -24,9 +24,9 @@ from tinynn.core.parameter import Parameter
 from tinynn.errors import ShapeError, expects
 from tinynn.layers.elementwise import Elementwise
 from tinynn.numerics import (
-    Constant,
     absolute,
     clamp,
+    constant,
     normal_cdf,
     normal_density,
     sigmoid,
@@ -58,7 +58,7 @@ __all__ = [
     "Tanhshrink",
 ]
 
-ONE_OVER_PI, HALF, ONE = Constant(1 / math.pi), Constant(0.5), Constant(1.0)
+ONE_OVER_PI, HALF, ONE = constant(1 / math.pi), constant(0.5), constant(1.0)
 
 
 @functools.lru_cache(256)
