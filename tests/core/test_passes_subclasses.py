@@ -1,6 +1,8 @@
 """How forward and backward may be written and called: subclasses, mix-ins, what is saved and what is handed out."""
 
+import copy
 import functools
+import pickle
 
 import numpy as np
 import pytest
@@ -222,6 +224,61 @@ def test_a_pop_without_a_push_is_an_error_that_names_the_layer():
     model(X)
     with pytest.raises(PassError, match=r"^Greedy\(\) expects its backward to pop what its forward pushed"):
         model.backward(GRAD)
+
+
+class Guarded(nn.Layer):
+    """y = 2 x: knows which attributes it has, and refuses any other."""
+
+    def __init__(self):
+        object.__setattr__(self, "known", {"factor"})
+        self.factor = 2.0
+
+    def __setattr__(self, name, value):
+        if not name.startswith("_") and name not in self.known:
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+    def forward(self, x):
+        self.saved.push(self.factor)
+        return self.factor * x
+
+    def backward(self, grad):
+        return self.saved.pop() * grad
+
+
+def test_a_layer_may_have_a_setattr_of_its_own():
+    guarded = Guarded()
+    assert vars(guarded) == {"known": {"factor"}, "factor": 2.0}
+    close(guarded(X), 2 * X)
+    close(guarded.backward(GRAD), 2 * GRAD)
+    with pytest.raises(AttributeError, match="unknown"):
+        guarded.unknown = 1
+
+
+class Slotted(Square):
+    """A square that counts, in a slot."""
+
+    __slots__ = ("count",)
+
+    def forward(self, x):
+        self.count = getattr(self, "count", 0) + 1
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("kind", [Square, Slotted, Guarded])
+def test_what_belongs_to_a_call_is_no_attribute_and_no_part_of_the_state(kind):
+    layer = kind()
+    before = dict(vars(layer))
+    layer(X)
+    assert vars(layer) == before
+    for twin in (copy.copy(layer), copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert vars(twin) == before
+        assert getattr(twin, "count", None) == getattr(layer, "count", None)
+        with pytest.raises(PassError):
+            twin.backward(GRAD)
+        twin(X)
+        twin.backward(GRAD)
+    layer.backward(GRAD)
 
 
 def test_push_and_pop_outside_of_a_call_are_errors():
