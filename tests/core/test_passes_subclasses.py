@@ -3,6 +3,7 @@
 import copy
 import functools
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -279,6 +280,19 @@ def test_what_belongs_to_a_call_is_no_attribute_and_no_part_of_the_state(kind):
         twin(X)
         twin.backward(GRAD)
     layer.backward(GRAD)
+
+
+def test_a_profile_names_the_methods_of_each_class():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Tanh())
+    names = []
+    sys.setprofile(lambda frame, event, _argument: names.append(frame.f_code.co_qualname) if event == "call" else None)
+    try:
+        model(X)
+        model.backward(GRAD)
+    finally:
+        sys.setprofile(None)
+    for name in ("Sequential", "Linear", "Elementwise"):
+        assert names.count(f"{name}.forward") == names.count(f"{name}.backward") == 2  # the wrapper and the method
 
 
 def test_push_and_pop_outside_of_a_call_are_errors():
