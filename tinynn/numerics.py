@@ -30,11 +30,11 @@ __all__ = [
 ]
 
 
-def constant(value: float) -> dict[np.dtype[Any], Any]:
+def constant(value: float) -> defaultdict[np.dtype[Any], Any]:
     """Return a number as NumPy takes it fastest, ``HALF[x.dtype]``: an array without axes, of the dtype of its partner.
 
     A Python number is turned into such an array in every operation, which takes as long as the operation itself where
-    arrays are small. Only rare dtypes get one, which takes the dtype of its partner, too.
+    arrays are small. Other dtypes get the Python number.
     """
     return defaultdict(lambda: value, {np.dtype(dtype): np.array(value, dtype) for dtype in (np.float32, np.float64)})
 
@@ -118,7 +118,7 @@ def normal_density(x: Array) -> Array:
     return y
 
 
-def _polynomial(coefficients: list[dict[np.dtype[Any], Any]], x: Array) -> Array:
+def _polynomial(coefficients: list[defaultdict[np.dtype[Any], Any]], x: Array) -> Array:
     dtype = x.dtype
     y = np.full_like(x, coefficients[0][dtype])
     for coefficient in coefficients[1:]:

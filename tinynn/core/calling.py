@@ -84,7 +84,7 @@ def wrap_forward(function: Callable[..., Any]) -> Callable[..., Any]:
             self._pass = current
         return y
 
-    return _own_code(_short_forward(function, forward) if _is_plain(function, "x") else forward)
+    return _as_wrapper(_short_forward(function, forward) if _is_plain(function, "x") else forward)
 
 
 def _short_forward(function: Callable[..., Any], forward: Callable[..., Any]) -> Callable[..., Any]:
@@ -196,7 +196,7 @@ def wrap_backward(function: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             current.active = outer
 
-    return _own_code(_short_backward(function, backward) if _is_plain(function, "grad") else backward)
+    return _as_wrapper(_short_backward(function, backward) if _is_plain(function, "grad") else backward)
 
 
 def _short_backward(function: Callable[..., Any], backward: Callable[..., Any]) -> Callable[..., Any]:
@@ -271,8 +271,8 @@ def _outermost_backward(run: Callable[..., Any], layer: Any, grads: tuple[Any, .
             current.repeated = NONE  # the script has gone all the way back
 
 
-def _own_code(wrapper: Any) -> Callable[..., Any]:
-    """Return the wrapper with code of its own: Python adapts code to the one class that it is running for."""
+def _as_wrapper(wrapper: Any) -> Callable[..., Any]:
+    """Mark a function as a wrapper, and give it code of its own: Python adapts code to the types that it sees."""
     wrapper.__code__ = wrapper.__code__.replace(co_name=wrapper.__name__, co_qualname=wrapper.__qualname__)
     wrapper.wrapper = wrapper
     return wrapper  # type: ignore[no-any-return]

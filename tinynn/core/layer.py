@@ -13,7 +13,7 @@ from tinynn.core.arguments import boolean, generator, refuse_foreign
 from tinynn.core.arrays import as_dtype
 from tinynn.core.calling import wrap_backward, wrap_forward
 from tinynn.core.parameter import Buffer, Parameter
-from tinynn.core.passes import Recorded
+from tinynn.core.passes import Pass, Saved
 from tinynn.core.summary import Summary, summarize
 from tinynn.errors import ArgumentTypeError, expects
 from tinynn.typing import Array, ArrayLike, DTypeLike, Seed, Shape
@@ -23,7 +23,7 @@ __all__ = ["Layer"]
 WRAPPED = (("forward", wrap_forward), ("backward", wrap_backward), ("backward_parameters", wrap_backward))
 
 
-class Layer(Recorded):
+class Layer:
     """A function of arrays that knows its derivative; the base class of layers, containers and losses.
 
     A layer of one's own is two methods, and needs no ``__init__`` and no registration::
@@ -45,6 +45,9 @@ class Layer(Recorded):
     gradient has the shape and dtype of the output.
     """
 
+    saved: ClassVar[Saved] = Saved()
+    """Where forward leaves things for backward."""
+
     takes_integers: ClassVar[bool] = False
     """Whether integers and booleans reach ``forward`` as they are (indices, masks). If not, they are converted to the
     default dtype. Layers that contain layers pass everything on."""
@@ -64,12 +67,17 @@ class Layer(Recorded):
     training: bool = True
     """Whether the layer is in training mode, as opposed to evaluation mode."""
 
+    _pass: Pass | None = None  # the pass that the layer last took part in
+
     def __new__(cls, *arguments: Any, **options: Any) -> Self:
         refuse_foreign(cls, options)
         if (arguments or options) and cls.__init__ is object.__init__:
             given = ", ".join([*map(repr, arguments), *options])
             raise ArgumentTypeError(expects(cls.__name__, "no arguments", given))
-        return super().__new__(cls)
+        new = super().__new__(cls)
+        # an ordinary dict: Python 3.11 and 3.12 are slow in the one that they make when it is first asked for
+        object.__setattr__(new, "__dict__", {**new.__dict__})
+        return new
 
     @override
     def __init_subclass__(cls, **options: Any) -> None:
@@ -263,6 +271,6 @@ class Layer(Recorded):
     @override
     def __getstate__(self) -> Any:
         state: Any = super().__getstate__()
-        attributes, slots = state if isinstance(state, tuple) else (state, {})
-        slots = {name: value for name, value in slots.items() if name not in Recorded.__slots__}
-        return (attributes, slots) if slots else attributes  # a copy has nothing to undo
+        attributes, slots = state if isinstance(state, tuple) else (state, None)
+        attributes = {name: value for name, value in (attributes or {}).items() if name != "_pass"}
+        return attributes if slots is None else (attributes, slots)  # a copy has nothing to undo

@@ -12,9 +12,8 @@ import contextlib
 import inspect
 from collections.abc import Callable, Generator, Iterator
 from contextvars import ContextVar
-from functools import partial
 from threading import get_ident
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy import ndarray
@@ -30,7 +29,6 @@ __all__ = [
     "NONE",
     "Call",
     "Pass",
-    "Recorded",
     "Saved",
     "current_pass",
     "enter_pass",
@@ -310,28 +308,6 @@ class Saved:
             raise PassError(expects(call.layer, "its backward to pop what its forward pushed", "one pop more"))
         item, call.saved = call.saved
         return item
-
-
-SAVED = Saved()
-
-
-class Recorded:
-    """What a layer has for its calls. It is no part of its state, and in slots, which Python reads fastest."""
-
-    __slots__ = ("_pass", "saved")
-
-    saved: Saved
-    """Where forward leaves things for backward."""
-
-    _pass: Pass | None  # that the layer last took part in
-
-    def __new__(cls) -> Self:
-        new = super().__new__(cls)
-        put = partial(object.__setattr__, new)  # whatever a layer does when it is set an attribute
-        put("saved", SAVED)
-        put("_pass", None)
-        put("__dict__", {})  # Python 3.11 and 3.12 look up attributes slowly in the one that they would make later
-        return new
 
 
 _suspended: ContextVar[Any] = ContextVar("suspended", default=None)  # what each no_grad inside another one puts back
