@@ -20,6 +20,8 @@ __all__ = ["attributes", "each_once", "generators", "own", "trainable", "walk", 
 T = TypeVar("T")
 
 HOLDERS = (list, tuple, dict, set, frozenset, deque)
+OWN = ("tinynn.", "builtins")
+"""Modules whose classes hide nothing."""
 
 
 def attributes(layer: Any, kind: type[T] | tuple[type[T], ...]) -> Iterator[tuple[str, T]]:
@@ -31,6 +33,8 @@ def attributes(layer: Any, kind: type[T] | tuple[type[T], ...]) -> Iterator[tupl
     """
     layer_class = type(layer)
     for cls in layer_class.__mro__:
+        if cls.__module__.startswith(OWN):
+            continue
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
             if _holds(getattr(layer, name, None), kind):
