@@ -327,3 +327,21 @@ def test_a_case_whose_contenders_differ_is_refused(
         assert len(lines) == 2
         assert all(line.endswith("| left out: refused, they differ |") for line in lines)
     assert printed.endswith("so these were not measured:\nthey differ\n")
+
+
+def test_a_run_that_is_stopped_shows_what_was_measured(
+    fake: dict[str, float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure_all = run.measure
+
+    def stop(case: Case, *more: Any) -> Result:
+        if case == rows.TRAIN_MEDIUM:
+            raise KeyboardInterrupt
+        return measure_all(case, *more)
+
+    monkeypatch.setattr(run, "measure", stop)
+    assert run.main(["--rows", "--write"]) == 130
+    for text in (capsys.readouterr().out, report.PAGE.read_text(encoding="utf-8")):
+        assert f"The run was stopped at {rows.TRAIN_MEDIUM}: what follows it is not here." in text
+        assert any(line.startswith(f"| {rows.TRAIN_SMALL} |") and "≤" in line for line in text.splitlines())
+        assert not any(line.startswith(f"| {rows.TRAIN_LARGE} |") for line in text.splitlines())

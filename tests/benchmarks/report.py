@@ -34,6 +34,7 @@ class Measured:
         profiles: for each case, the functions that take the time.
         refused: the cases whose contenders do not compute the same, and how they differ.
         load: how many other processes wanted to run when this run began.
+        stopped: what was being measured when somebody stopped the run.
     """
 
     judged: list[Judged] = field(default_factory=list)
@@ -43,6 +44,7 @@ class Measured:
     profiles: dict[Case, list[Hotspot]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     load: float = field(default_factory=lambda: os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0)
+    stopped: str = ""
 
     def of(self, cases: Iterable[Case]) -> list[Result]:
         """Return the results of those of the cases that were measured."""
@@ -150,6 +152,11 @@ def disturbance(measured: Measured) -> str:
     return f"The machine was busy with something else (load {measured.load:.1f}): ratios need a quiet one.\n"
 
 
+def interruption(measured: Measured) -> str:
+    """Return where the run was stopped, if it was."""
+    return f"The run was stopped at {measured.stopped}: what follows it is not here.\n" if measured.stopped else ""
+
+
 def machine() -> str:
     """Return what was measured with: processor, versions."""
     packages = ("numpy", "torch", "jax", "jaxlib", "scikit-learn")
@@ -227,8 +234,8 @@ How it is measured:
 
 def page(measured: Measured, command: str) -> str:
     """Return the whole page, which says by which command it was written."""
-    warning = disturbance(measured)
-    parts = [HEAD.format(command=command, machine=machine()), *([f"**{warning.rstrip()}**\n"] if warning else [])]
+    warnings = [warning for warning in (disturbance(measured), interruption(measured)) if warning]
+    parts = [HEAD.format(command=command, machine=machine()), *(f"**{warning.rstrip()}**\n" for warning in warnings)]
 
     def section(title: str, *paragraphs: str) -> None:
         parts.append("\n\n".join([f"## {title}", *(paragraph.rstrip() for paragraph in paragraphs)]) + "\n")

@@ -104,7 +104,10 @@ def write(measured: Measured, command: str) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print and write; return 1 if a row is missed, 2 if the contenders do not compute the same."""
+    """Measure, print and write; return 1 if a row is missed, 2 if the contenders do not compute the same.
+
+    After Ctrl-C what was measured until then is printed and written as well; 130 is returned.
+    """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", action="store_true", help="only the rows that are held or missed")
     parser.add_argument("--only", metavar="PATTERN", default="", help="only what this regular expression finds")
@@ -118,9 +121,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     measured = Measured()
     print(end=report.disturbance(measured))
-    for part in plan.values():
-        print(part(measured, options.rounds), flush=True)
+    for text, part in plan.items():
+        try:
+            print(part(measured, options.rounds), flush=True)
+        except KeyboardInterrupt:
+            measured.stopped = text
+            break
     print(report.verdicts(measured.judged))
+    print(end=report.interruption(measured))
     for line in report.left_out(measured):
         print(line)
     if options.write:
@@ -129,6 +137,8 @@ def main(arguments: list[str] | None = None) -> int:
     if measured.refused:
         print("The contenders do not compute the same, so these were not measured:", *measured.refused, sep="\n")
         return 2
+    if measured.stopped:
+        return 130
     return int(any(one.verdict == "missed" for one in measured.judged))
 
 
