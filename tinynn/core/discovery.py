@@ -20,8 +20,6 @@ __all__ = ["attributes", "each_once", "generators", "own", "trainable", "walk", 
 T = TypeVar("T")
 
 HOLDERS = (list, tuple, dict, set, frozenset, deque)
-OWN = ("tinynn.", "builtins")
-"""Modules whose classes hide nothing."""
 
 
 def attributes(layer: Any, kind: type[T] | tuple[type[T], ...]) -> Iterator[tuple[str, T]]:
@@ -31,9 +29,8 @@ def attributes(layer: Any, kind: type[T] | tuple[type[T], ...]) -> Iterator[tupl
         DiscoveryError: if one sits in a set, under a key that is no string, in ``__slots__``, in a class attribute, or
             under a name with a dot.
     """
-    layer_class = type(layer)
-    for cls in layer_class.__mro__:
-        if cls.__module__.startswith(OWN):
+    for cls in type(layer).__mro__[:-1]:
+        if not cls.__dict__.get("foreign", True):  # tinynn's own classes hide nothing
             continue
         slots = cls.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
